@@ -1,0 +1,116 @@
+"""What a training run is made of: a tree of frozen dataclasses. A file in `configs/` holds one, called `config`.
+
+The docstring under a field is its help on the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images to learn from, and how they are shown to the network."""
+
+    source: str = "digits"
+    """digits | idx:DIR (MNIST's format) | folder:PATH (class folders, or a .tar/.tar.xz/.zip of them) | tfds:NAME"""
+    size: tuple[int, int] | None = None
+    """Resize every image to this height and width. None takes images as they are; they must then agree."""
+    channels: Literal[1, 3] | None = None
+    """1 reads images as gray, 3 as RGB. None takes them as they are."""
+    test_fraction: float = 0.2
+    """The share of images held out where the source has no test split of its own."""
+    split_seed: int = 0
+    """Chooses which images are held out, where the source has no test split."""
+    data_dir: str | None = None
+    """Where TFDS keeps prepared data sets. None means TFDS's own default."""
+    manual_dir: str | None = None
+    """A folder with files already downloaded, for TFDS to prepare a data set from."""
+    mean: tuple[float, ...] | None = None
+    """Subtracted per channel, for pixels in [0, 1]. None takes the mean of the training images."""
+    std: tuple[float, ...] | None = None
+    """Divided by per channel, for pixels in [0, 1]. None takes the standard deviation of the training images."""
+    crop_padding: int = 0
+    """Shift training images at random by up to this many pixels (pad with zeros, crop back)."""
+    flip: bool = False
+    """Mirror training images left to right, half of the time."""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How the parameters are updated."""
+
+    name: Literal["sgd", "adam", "adamw"] = "adam"
+    """sgd uses Nesterov momentum; adamw is adam with a default weight decay of its own."""
+    lr: float = 1e-3
+    """The highest learning rate of the schedule."""
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    """cosine falls to zero at the last step; step multiplies by `step_factor` at `step_epochs`."""
+    warmup_epochs: float = 0.0
+    """Epochs in which the learning rate rises from zero in a straight line."""
+    step_epochs: tuple[float, ...] = ()
+    """For the step schedule: after which epochs the learning rate falls."""
+    step_factor: float = 0.1
+    """For the step schedule: what the learning rate is multiplied by."""
+    momentum: float = 0.9
+    """For sgd."""
+    nesterov: bool = True
+    """For sgd: look ahead along the momentum."""
+    weight_decay: float = 0.0
+    """Decoupled: the kernels shrink by lr * weight_decay at each step. Biases and scales do not."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimized: the mean cross-entropy, and penalties on the kernels."""
+
+    label_smoothing: float = 0.0
+    """The share of probability spread evenly over all classes."""
+    l1: float = 0.0
+    """Times the sum of the kernels' absolute values."""
+    l2: float = 0.0
+    """Times half the sum of the kernels' squares."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    name: str = "digits"
+    """The run's name: its folder under results/."""
+    network: str = "lenet5"
+    """A name that `jaxcnn models` lists, or module:function for a network of your own."""
+    network_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the function that builds the network, as NAME VALUE pairs; `classes` comes from the data."""
+    data: DataConfig = field(default_factory=lambda: DataConfig(size=(28, 28), crop_padding=2))
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=3e-3))
+    loss: LossConfig = field(default_factory=LossConfig)
+    epochs: int = 40
+    """How often every training image is seen."""
+    batch_size: int = 64
+    """Images per training step. The last batch of an epoch is padded and masked."""
+    seed: int = 0
+    """Draws the initial parameters, the order of the images, the augmentation and the dropout."""
+    evaluate_every: int = 1
+    """Epochs between evaluations on the test split; the last epoch is always evaluated."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints within an epoch, besides the one after each evaluation. 0 means none."""
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A config as plain JSON values."""
+    return asdict(config)
+
+
+_PARTS = {"data": DataConfig, "optimizer": OptimizerConfig, "loss": LossConfig}
+
+
+def from_json(values: dict[str, Any]) -> TrainConfig:
+    """The config that `to_json` wrote. Raises TypeError for a field that does not exist."""
+
+    def plain(part: dict[str, Any]) -> dict[str, Any]:
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in part.items()}
+
+    parts = {name: kind(**plain(values[name])) for name, kind in _PARTS.items() if name in values}
+    return TrainConfig(**plain(values) | parts)

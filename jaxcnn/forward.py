@@ -1,0 +1,164 @@
+"""The forward pass: a small interpreter over the leaves of a spec."""
+
+from __future__ import annotations
+
+import fnmatch
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxcnn import ops
+from jaxcnn.layout import Params, key_at, layer_named
+from jaxcnn.spec import (
+    Act,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Graph,
+    Identity,
+    Leaf,
+    Pool,
+    Spec,
+    join_path,
+)
+
+_MERGE: dict[str, Callable[[list[Array]], Array]] = {
+    "sum": lambda values: reduce(operator.add, values),
+    "mul": lambda values: reduce(operator.mul, values),
+    "concat": lambda values: jnp.concatenate(values, axis=-1),
+}
+
+
+class Mode(NamedTuple):
+    """How a network is run: in training or not, with which key, which examples count, which activations are edited."""
+
+    train: bool = False
+    rng: Array | None = None
+    mask: Array | None = None
+    edits: Mapping[str, Callable[[Array], Array]] = {}  # noqa: RUF012  (never mutated)
+
+
+class Forward(NamedTuple):
+    """The result of a forward pass: the output, the new statistics, and every named activation in order."""
+
+    output: Array
+    batch_stats: Params
+    activations: dict[str, Array]
+
+
+def _leaf(leaf: Leaf, params: dict, stats: dict, x: Array, mode: Mode, path: str) -> tuple[Array, dict]:
+    match leaf:
+        case Conv():
+            y = ops.conv(
+                x, params["kernel"], params.get("bias"), stride=leaf.stride, padding=leaf.padding,
+                dilation=leaf.dilation, groups=leaf.groups or x.shape[-1], padding_mode=leaf.padding_mode,
+            )  # fmt: skip
+            return y, stats
+        case Dense():
+            return ops.dense(x, params["kernel"], params.get("bias")), stats
+        case BatchNorm() if mode.train:
+            y, mean, variance = ops.batch_norm(x, params.get("scale"), params["bias"], leaf.eps, mode.mask)
+            old, new = leaf.momentum, 1 - leaf.momentum
+            return y, {"mean": old * stats["mean"] + new * mean, "var": old * stats["var"] + new * variance}
+        case BatchNorm():
+            return ops.normalize(x, stats["mean"], stats["var"], params.get("scale"), params["bias"], leaf.eps), stats
+        case Act(name):
+            return ops.activation(name)(x), stats
+        case Pool("max"):
+            return ops.max_pool(x, leaf.window, leaf.stride, padding=leaf.padding), stats
+        case Pool():
+            return ops.avg_pool(
+                x, leaf.window, leaf.stride, padding=leaf.padding, count_include_pad=leaf.count_include_pad
+            ), stats  # fmt: skip
+        case GlobalPool(kind, keepdims):
+            pool = ops.global_max_pool if kind == "max" else ops.global_avg_pool
+            return pool(x, keepdims=keepdims), stats
+        case Dropout(rate, spatial) if mode.train and rate > 0:
+            if mode.rng is None:
+                raise ValueError("dropout in training needs a key: apply(..., train=True, rng=key)")
+            return ops.dropout(x, rate, key_at(mode.rng, path), spatial=spatial), stats
+        case Flatten():
+            return x.reshape(x.shape[0], -1), stats
+        case Dropout() | Identity():
+            return x, stats
+    raise TypeError(f"{leaf!r} is not a layer of jaxcnn.spec")
+
+
+def _run(spec: Spec, params: Params, stats: Params, x: Array, mode: Mode, path: str) -> Forward:
+    if not isinstance(spec, Graph):
+        with layer_named(path, spec), jax.named_scope(path or "network"):
+            y, new = _leaf(spec, params.get(path, {}), stats.get(path, {}), x, mode, path)
+        return Forward(y, {path: new} if new else {}, {})
+    values, batch_stats, activations = {"in": x}, {}, {}
+    for node in spec.nodes:
+        here = join_path(path, node.name)
+        with layer_named(here, node.spec):
+            merged = _MERGE[node.merge]([values[name] for name in node.inputs])
+        result = _run(node.spec, params, stats, merged, mode, here)
+        y = result.output
+        if here != path:
+            y = mode.edits[here](y) if here in mode.edits else y
+            activations |= result.activations | {here: y}
+        else:
+            activations |= result.activations
+        values[node.name] = y
+        batch_stats |= result.batch_stats
+    return Forward(values[spec.nodes[-1].name], batch_stats, activations)
+
+
+def forward(
+    net: Spec, params: Params, batch_stats: Params, x: Array, *, train: bool = False, rng: Array | None = None,
+    mask: Array | None = None, edits: Mapping[str, Callable[[Array], Array]] | None = None,
+) -> Forward:  # fmt: skip
+    """Run a network over a batch and keep every named activation; under `jit`, those that nobody reads cost nothing.
+
+    Args:
+      net: the spec.
+      params, batch_stats: as `init` returns them.
+      x: (N, H, W, C), floating point.
+      train: use the batch's own statistics, and dropout.
+      rng: the key of this step's dropout; folded with each layer's path.
+      mask: (N,) ones and zeros; examples with zero do not count in the batch statistics.
+      edits: functions applied to the activations at the given paths, as the network runs.
+
+    Returns:
+      `Forward(output, batch_stats, activations)`.
+
+    Raises:
+      ValueError: shapes that do not fit, naming the layer.
+    """
+    return _run(net, params, batch_stats, x, Mode(train, rng, mask, edits or {}), "")
+
+
+def apply(
+    net: Spec, params: Params, batch_stats: Params, x: Array, *, train: bool = False, rng: Array | None = None,
+    mask: Array | None = None,
+) -> tuple[Array, Params]:  # fmt: skip
+    """The network's output (logits for a classifier) and the new statistics; the arguments are those of `forward`."""
+    output, stats, _ = forward(net, params, batch_stats, x, train=train, rng=rng, mask=mask)
+    return output, stats
+
+
+def features(
+    net: Spec, params: Params, batch_stats: Params, x: Array, paths: Sequence[str], **options
+) -> dict[str, Array]:
+    """The activations at `paths` (names, or patterns as `layer4.*.conv2`) in evaluation, from one pass.
+
+    Raises KeyError, with the known paths, for a name or pattern that nothing matches.
+    """
+    activations = forward(net, params, batch_stats, x, **options).activations
+    chosen = {}
+    for wanted in paths:
+        found = [wanted] if wanted in activations else fnmatch.filter(activations, wanted)
+        if not found:
+            raise KeyError(f"no layer is called {wanted!r}; there are: {', '.join(activations)}")
+        chosen |= {path: activations[path] for path in found}
+    return chosen

@@ -1,0 +1,205 @@
+"""The first reading of a spec: shapes, parameters and their initial values.
+
+Shapes here are those of one example, without the batch: (H, W, C).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
+from typing import NamedTuple
+
+import jax
+from jax import Array
+
+from jaxcnn import ops
+from jaxcnn.spec import (
+    Act,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Graph,
+    Identity,
+    Leaf,
+    Pool,
+    Spec,
+    join_path,
+)
+
+Shape = tuple[int, ...]
+Initializer = Callable[..., Array]
+Params = dict[str, dict[str, Array]]
+
+_he, _zeros, _ones = jax.nn.initializers.he_normal(), jax.nn.initializers.zeros, jax.nn.initializers.ones
+
+
+class Parameter(NamedTuple):
+    """An array before it exists."""
+
+    shape: Shape
+    initializer: Initializer
+
+
+class Layout(NamedTuple):
+    """What a leaf makes of an input shape: its output's shape, its parameters, its running statistics."""
+
+    output: Shape
+    params: dict[str, Parameter] = {}  # noqa: RUF012  (never mutated)
+    stats: dict[str, Parameter] = {}  # noqa: RUF012
+
+
+class Row(NamedTuple):
+    """One leaf of a network, in order of execution."""
+
+    path: str
+    leaf: Leaf
+    input: Shape
+    layout: Layout
+
+
+@contextmanager
+def layer_named(path: str, spec: Spec) -> Iterator[None]:
+    """Say in any error raised inside which layer it came from."""
+    try:
+        yield
+    except Exception as error:
+        if not getattr(error, "__notes__", None):
+            error.add_note(f"in layer {path or 'the network'!r}: {spec}")
+        raise
+
+
+def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
+    """The layout of one leaf over an input of `shape`. Raises ValueError where the leaf cannot take it."""
+    *sizes, channels = shape
+    spatial = len(sizes)
+    match leaf:
+        case Conv():
+            width, groups = leaf.width or channels, leaf.groups or channels
+            window = ops.per_dimension(leaf.kernel, spatial, "kernel")
+            if channels % groups or width % groups:
+                raise ValueError(f"{groups} groups divide neither {channels} channels nor {width} evenly")
+            params = {"kernel": Parameter((*window, channels // groups, width), _he)}
+            if leaf.bias:
+                params["bias"] = Parameter((width,), _zeros)
+            return Layout((*_slide(sizes, window, leaf.stride, leaf.padding, leaf.dilation), width), params)
+        case Dense():
+            if spatial:
+                raise ValueError(f"a dense layer takes a vector, not {_times(shape)}: put Flatten or GlobalPool before it")
+            params = {"kernel": Parameter((channels, leaf.width), _he)}
+            if leaf.bias:
+                params["bias"] = Parameter((leaf.width,), _zeros)
+            return Layout((leaf.width,), params)
+        case BatchNorm():
+            params = {"scale": Parameter((channels,), _ones)} if leaf.scale else {}
+            params["bias"] = Parameter((channels,), _zeros)
+            return Layout(shape, params, {"mean": Parameter((channels,), _zeros), "var": Parameter((channels,), _ones)})
+        case Pool():
+            window = ops.per_dimension(leaf.window, spatial, "window")
+            return Layout((*_slide(sizes, window, leaf.stride or window, leaf.padding, 1), channels))
+        case GlobalPool():
+            return Layout((*([1] * spatial if leaf.keepdims else []), channels))
+        case Flatten():
+            return Layout((math.prod(shape),))
+        case Act() | Dropout() | Identity():
+            return Layout(shape)
+    raise TypeError(f"{leaf!r} is not a layer of jaxcnn.spec")
+
+
+def _times(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _slide(sizes, window, stride, padding, dilation):
+    stride = ops.per_dimension(stride, len(sizes), "stride")
+    dilation = ops.per_dimension(dilation, len(sizes), "dilation")
+    return ops.output_sizes(sizes, window, stride, ops.padding_pairs(padding, sizes, window, stride, dilation), dilation)
+
+
+def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:
+    """The shape of several values merged. Raises ValueError where they do not fit together."""
+    first = shapes[0]
+    match merge:
+        case "sum":
+            fits, result = all(shape == first for shape in shapes), first
+        case "mul":
+            result = tuple(map(max, zip(*shapes, strict=False)))
+            fits = all(len(s) == len(first) and all(n in (1, m) for n, m in zip(s, result, strict=True)) for s in shapes)
+        case "concat":
+            fits = all(shape[:-1] == first[:-1] for shape in shapes)
+            result = (*first[:-1], sum(shape[-1] for shape in shapes))
+        case _:
+            raise ValueError(f"merge {merge!r} is not one of sum, mul, concat")
+    if not fits:
+        raise ValueError(f"cannot {merge} values of shapes {', '.join(map(_times, shapes))}")
+    return result
+
+
+def _visit(spec: Spec, shape: Shape, path: str) -> Iterator[Row]:
+    """Yields the rows below `path`; returns the output's shape."""
+    if not isinstance(spec, Graph):
+        with layer_named(path, spec):
+            layout = leaf_layout(spec, shape)
+        yield Row(path, spec, shape, layout)
+        return layout.output
+    shapes = {"in": shape}
+    for node in spec.nodes:
+        here = join_path(path, node.name)
+        with layer_named(here, node.spec):
+            merged = merge_shapes(node.merge, [shapes[name] for name in node.inputs])
+        shapes[node.name] = yield from _visit(node.spec, merged, here)
+    return shapes[spec.nodes[-1].name]
+
+
+def walk(net: Spec, shape: Shape) -> list[Row]:
+    """Every leaf with its path, input shape and layout, in order of execution, for one example of `shape`."""
+    return list(_visit(net, tuple(shape), ""))
+
+
+def output_shape(net: Spec, shape: Shape) -> Shape:
+    """The shape of one example's output."""
+    visit = _visit(net, tuple(shape), "")
+    try:
+        while True:
+            next(visit)
+    except StopIteration as stop:
+        return stop.value
+
+
+def key_at(rng: Array, path: str) -> Array:
+    """A key of the path's own: editing one part of a network leaves the randomness of the others alone."""
+    return jax.random.fold_in(rng, zlib.crc32(path.encode()))
+
+
+def init(net: Spec, rng: Array, shape: Shape) -> tuple[Params, Params]:
+    """Draw the parameters and the statistics of a network for examples of `shape`, (H, W, C).
+
+    Kernels are He normal (He et al. 2015), biases zero, scales one. Returns `(params, batch_stats)`, both
+    `{path: {name: array}}`. Raises ValueError, with the layer's name, where the input is too small for the network.
+    """
+    params: Params = {}
+    stats: Params = {}
+    for row in walk(net, shape):
+        for tree, described in (params, row.layout.params), (stats, row.layout.stats):
+            if described:
+                tree[row.path] = {
+                    name: parameter.initializer(key_at(rng, f"{row.path}.{name}"), parameter.shape)
+                    for name, parameter in described.items()
+                }
+    return params, stats
+
+
+def abstract(net: Spec, shape: Shape) -> tuple[Params, Params]:
+    """What `init` would return, as `jax.ShapeDtypeStruct`s and without computing anything."""
+    return jax.eval_shape(lambda rng: init(net, rng, shape), jax.random.key(0))
+
+
+def parameter_count(tree: Params) -> int:
+    """The number of scalars in `params` or `batch_stats`, arrays or abstract."""
+    return sum(reduce(operator.mul, leaf.shape, 1) for leaf in jax.tree.leaves(tree))

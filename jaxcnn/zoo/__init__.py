@@ -1,0 +1,67 @@
+"""The networks by name. A new architecture is one file here and one row in `NETWORKS`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxcnn.spec import Spec
+from jaxcnn.zoo.deck import cifar_cnn, fmnist_cnn
+from jaxcnn.zoo.lenet import lenet5, mlp
+
+
+class Entry(NamedTuple):
+    """A network: what builds it, the (H, W, C) it is meant for, its year, and where it comes from."""
+
+    build: Callable[..., Spec]
+    input: tuple[int, int, int]
+    year: int
+    source: str
+
+
+NETWORKS = {
+    "cifar_cnn": Entry(cifar_cnn, (32, 32, 3), 2020, "tutorial 06, six convolutions for CIFAR-10"),
+    "fmnist_cnn": Entry(fmnist_cnn, (28, 28, 1), 2020, "EE 541 unit 8, four convolutions for Fashion-MNIST"),
+    "lenet5": Entry(lenet5, (28, 28, 1), 1998, "LeCun, Bottou, Bengio and Haffner, with a softmax"),
+    "mlp": Entry(mlp, (28, 28, 1), 1986, "one hidden layer, the baseline without convolution"),
+}
+
+
+def models() -> list[str]:
+    """Every name that `create` knows, sorted."""
+    return sorted(NETWORKS)
+
+
+def create(name: str, **options) -> Spec:
+    """The spec of the network called `name`; `classes` and other options are those of the function that builds it.
+
+    `name` may also be `module:function`, for a network of your own in an importable module.
+
+    Raises ValueError for a name or an option that does not exist, with those that do.
+    """
+    build = NETWORKS[name].build if name in NETWORKS else _imported(name)
+    known = inspect.signature(build).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in known.values()) and (extra := sorted(set(options) - set(known))):
+        raise ValueError(f"network {name!r} has no option {', '.join(extra)}; it has: {', '.join(known)}")
+    net = build(**options)
+    if not isinstance(net, Spec):
+        raise ValueError(f"network {name!r} must return a spec (see jaxcnn.spec), not {type(net).__name__}")
+    return net
+
+
+def _imported(name: str) -> Callable[..., Spec]:
+    module, separator, function = name.partition(":")
+    if not separator:
+        close = difflib.get_close_matches(name, NETWORKS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"there is no network {name!r}; {hint}known: {', '.join(models())}, or module:function")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"cannot load network {name!r}: {error}") from error
+
+
+__all__ = ["NETWORKS", "Entry", "cifar_cnn", "create", "fmnist_cnn", "lenet5", "mlp", "models"]
