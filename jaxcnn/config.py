@@ -5,8 +5,16 @@ The docstring under a field is its help on the command line.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from jaxcnn.errors import InputError
+
+
+def _require(holds: object, sentence: str) -> None:
+    if not holds:
+        raise InputError(sentence)
 
 
 @dataclass(frozen=True)
@@ -36,13 +44,19 @@ class DataConfig:
     flip: bool = False
     """Mirror training images left to right, half of the time."""
 
+    def __post_init__(self) -> None:
+        _require(0 < self.test_fraction < 1, f"data.test_fraction must be between 0 and 1, not {self.test_fraction}")
+        _require(self.crop_padding >= 0, f"data.crop_padding must not be negative, not {self.crop_padding}")
+        _require(self.size is None or min(self.size) > 0, f"data.size must be a positive height and width, not {self.size}")
+        _require(self.std is None or min(self.std) > 0, f"data.std must be positive in every channel, not {self.std}")
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
     """How the parameters are updated."""
 
     name: Literal["sgd", "adam", "adamw"] = "adam"
-    """sgd uses Nesterov momentum; adamw is adam with a default weight decay of its own."""
+    """adamw is adam with weight_decay; adam itself takes none."""
     lr: float = 1e-3
     """The highest learning rate of the schedule."""
     schedule: Literal["constant", "cosine", "step"] = "cosine"
@@ -58,7 +72,21 @@ class OptimizerConfig:
     nesterov: bool = True
     """For sgd: look ahead along the momentum."""
     weight_decay: float = 0.0
-    """Decoupled: the kernels shrink by lr * weight_decay at each step. Biases and scales do not."""
+    """Decoupled, for sgd and adamw: kernels shrink by lr * weight_decay at each step; biases and scales do not."""
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, f"optimizer.lr must be positive, not {self.lr}")
+        _require(0 <= self.momentum < 1, f"optimizer.momentum must be in [0, 1), not {self.momentum}")
+        _require(self.warmup_epochs >= 0, f"optimizer.warmup_epochs must not be negative, not {self.warmup_epochs}")
+        _require(self.weight_decay >= 0, f"optimizer.weight_decay must not be negative, not {self.weight_decay}")
+        _require(
+            self.name != "adam" or self.weight_decay == 0,
+            "optimizer adam takes no weight_decay: use adamw (decoupled), or loss.l2 (a penalty)",
+        )
+        _require(
+            (self.schedule == "step") == bool(self.step_epochs),
+            "optimizer.step_epochs goes with schedule step, and the step schedule needs at least one",
+        )
 
 
 @dataclass(frozen=True)
@@ -72,6 +100,10 @@ class LossConfig:
     l2: float = 0.0
     """Times half the sum of the kernels' squares."""
 
+    def __post_init__(self) -> None:
+        _require(0 <= self.label_smoothing < 1, f"loss.label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        _require(min(self.l1, self.l2) >= 0, f"loss.l1 and loss.l2 must not be negative, not {self.l1} and {self.l2}")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -81,7 +113,7 @@ class TrainConfig:
     """The run's name: its folder under results/."""
     network: str = "lenet5"
     """A name that `jaxcnn models` lists, or module:function for a network of your own."""
-    network_options: dict[str, Any] = field(default_factory=dict)
+    network_options: dict[str, bool | int | float | str] = field(default_factory=dict)
     """Options of the function that builds the network, as NAME VALUE pairs; `classes` comes from the data."""
     data: DataConfig = field(default_factory=lambda: DataConfig(size=(28, 28), crop_padding=2))
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=3e-3))
@@ -95,7 +127,15 @@ class TrainConfig:
     evaluate_every: int = 1
     """Epochs between evaluations on the test split; the last epoch is always evaluated."""
     checkpoint_every: int = 0
-    """Steps between checkpoints within an epoch, besides the one after each evaluation. 0 means none."""
+    """Steps between checkpoints within an epoch, besides the one at its end. 0 means none."""
+
+    def __post_init__(self) -> None:
+        plain = re.fullmatch(r"[\w][\w.+-]*", self.name)
+        _require(plain, f"name must be letters, digits, '.', '_', '+' or '-' (it names a folder), not {self.name!r}")
+        for name in "epochs", "batch_size", "evaluate_every":
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in "seed", "checkpoint_every":
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
 
 
 def to_json(config: Any) -> dict[str, Any]:

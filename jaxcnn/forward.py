@@ -134,8 +134,12 @@ def forward(
 
     Raises:
       ValueError: shapes that do not fit, naming the layer.
+      KeyError: an edit at a path that the network does not have.
     """
-    return _run(net, params, batch_stats, x, Mode(train, rng, mask, edits or {}), "")
+    result = _run(net, params, batch_stats, x, Mode(train, rng, mask, edits or {}), "")
+    if unknown := sorted(set(edits or {}) - set(result.activations)):
+        raise KeyError(f"no layer is called {', '.join(unknown)}; there are: {', '.join(result.activations)}")
+    return result
 
 
 def apply(

@@ -79,6 +79,8 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
     """The layout of one leaf over an input of `shape`. Raises ValueError where the leaf cannot take it."""
     *sizes, channels = shape
     spatial = len(sizes)
+    if isinstance(leaf, Conv | Pool) and not spatial:
+        raise ValueError(f"a {type(leaf).__name__} takes an image, not a vector of {channels}: put it before Flatten")
     match leaf:
         case Conv():
             width, groups = leaf.width or channels, leaf.groups or channels

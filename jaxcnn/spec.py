@@ -127,6 +127,8 @@ class Graph:
         for node in self.nodes:
             if not node.name or "." in node.name or node.name in known:
                 raise ValueError(f"node name {node.name!r} must be new, not empty and without dots; known: {sorted(known)}")
+            if not node.inputs:
+                raise ValueError(f"node {node.name!r} needs at least one input, for example 'in'")
             if missing := [name for name in node.inputs if name not in known]:
                 raise ValueError(f"node {node.name!r} reads {missing}, but only {sorted(known)} come before it")
             known.add(node.name)
@@ -155,9 +157,9 @@ def join_path(path: str, name: str) -> str:
 
 def seq(*specs: Spec, **named: Spec) -> Graph:
     """One spec after the other; positional ones are called 0, 1, 2, ... and come first."""
-    steps = {str(index): spec for index, spec in enumerate(specs)} | named
-    inputs = ["in", *steps][: len(steps)]
-    return Graph(tuple(Node(name, spec, (source,)) for (name, spec), source in zip(steps.items(), inputs, strict=True)))
+    names = [*map(str, range(len(specs))), *named]
+    steps = zip(names, (*specs, *named.values()), ["in", *names][: len(names)], strict=True)
+    return Graph(tuple(Node(name, spec, (source,)) for name, spec, source in steps))
 
 
 def _branches(merge, specs, named, then: Spec) -> Graph:

@@ -17,7 +17,7 @@ _NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 def per_dimension(value: Size, dimensions: int, name: str, least: int = 1) -> tuple[int, ...]:
     """One integer for every spatial dimension: an int is repeated, a sequence is checked."""
-    values = (value,) * dimensions if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * dimensions
     if len(values) != dimensions or not all(isinstance(v, int) and v >= least for v in values):
         raise ValueError(f"{name} must be an integer of at least {least}, or {dimensions} of them, not {value!r}")
     return values
@@ -51,14 +51,13 @@ def padding_pairs(
         case "same":
             totals = [max(0, (-(-n // s) - 1) * s + e - n) for n, s, e in zip(sizes, stride, extents, strict=True)]
             return tuple((total // 2, total - total // 2) for total in totals)
-        case int():
-            return ((padding, padding),) * len(extents)
         case str():
             raise ValueError(f"padding {padding!r} is not one of {', '.join(PADDINGS)}")
-    pairs = tuple((p, p) if isinstance(p, int) else tuple(p) for p in padding)
-    if len(pairs) != len(extents) or not all(len(p) == 2 and min(p) >= 0 for p in pairs):
+    sides = tuple(padding) if isinstance(padding, Sequence) else (padding,) * len(extents)
+    if len(sides) != len(extents):
         raise ValueError(f"padding must be an integer, one or a pair for each of {len(extents)} dimensions, not {padding!r}")
-    return pairs
+    pairs = [per_dimension(side, 2, "padding", least=0) for side in sides]
+    return tuple((before, after) for before, after in pairs)
 
 
 def output_sizes(

@@ -1,0 +1,259 @@
+"""The `jaxcnn` command: train, evaluate, predict, summary, models."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import runpy
+import shlex
+import sys
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jaxcnn
+from jaxcnn.config import TrainConfig
+from jaxcnn.errors import InputError, input_errors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BAD_INPUT, FAILED = 2, 1
+
+
+def main(arguments: list[str] | None = None, program: str = "jaxcnn") -> int:
+    """Run a command line; returns the exit status: 0, 1 (the run failed), 2 (bad input), 128 + signal (stopped)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments[:1] == ["train"]:
+            return _train(arguments[1:], program if program != "jaxcnn" else "jaxcnn train")
+        parsed = _parser().parse_args(arguments)
+        return parsed.run(parsed)
+    except InputError as error:
+        return _say(str(error), BAD_INPUT)
+    except KeyboardInterrupt:
+        return _say("stopped", 130)
+    except BrokenPipeError:  # the reader of our output, `head` for example, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _say(sentence: str, status: int) -> int:
+    print(f"jaxcnn: {' '.join(sentence.split())}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="jaxcnn", description="Convolutional networks in JAX as values and pure functions.")
+    parser.add_argument("--version", action="version", version=f"jaxcnn {jaxcnn.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands.add_parser("train", help="train a network (the same as python train.py; train --help lists the fields)")
+
+    evaluate = commands.add_parser("evaluate", help="measure a trained network on its test images")
+    evaluate.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run, such as results/digits")
+    _checkpoint_option(evaluate)
+    evaluate.add_argument("--source", help="other data than the run's: digits, idx:DIR, folder:PATH or tfds:NAME")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="say what a trained network sees in images")
+    predict.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run, such as results/digits")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG or PNG files")
+    _checkpoint_option(predict)
+    predict.set_defaults(run=_predict)
+
+    summary = commands.add_parser("summary", help="print a network's layers, shapes, parameters and operations")
+    summary.add_argument("network", metavar="NET", help="a name that `jaxcnn models` lists, or module:function")
+    summary.add_argument("--input", type=int, nargs="+", metavar="N", help="height, width and channels of an image")
+    summary.add_argument("--classes", type=int, help="the number of classes (the network's own default otherwise)")
+    summary.set_defaults(run=_summary)
+
+    models = commands.add_parser("models", help="list the networks")
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _checkpoint_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="which of the run's checkpoints")
+
+
+# train
+
+
+@dataclass(frozen=True)
+class TrainOptions(TrainConfig):
+    """Train a network, and write what came of it to RESULTS/NAME/.
+
+    Without a config, LeNet-5 learns scikit-learn's handwritten digits. CONFIG.py is a file as those in configs/; the
+    fields below change what it says.
+    """
+
+    results: Path = Path("results")
+    """The folder of all runs; this one goes to RESULTS/NAME/."""
+    resume: bool = False
+    """Continue the run in that folder, to the same bits as if it had not been stopped."""
+    overwrite: bool = False
+    """Discard the run in that folder."""
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The value called `config` in a Python file. Raises InputError where there is none that can be used."""
+    if not path.is_file():
+        beside = [str(other) for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        close = difflib.get_close_matches(str(path), beside, n=1)
+        known = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(beside)) or 'none'}"
+        raise InputError(f"there is no config {path}; {known}")
+    try:
+        config = runpy.run_path(str(path)).get("config")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:
+        raise InputError(f"{path} cannot be read as a config: {type(error).__name__}: {error}") from error
+    if not isinstance(config, TrainConfig):
+        raise InputError(f"{path} must define `config = TrainConfig(...)` from jaxcnn.config")
+    return config
+
+
+def _values(config: TrainConfig) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
+
+
+def _train(arguments: list[str], program: str) -> int:
+    import tyro
+
+    sys.path.insert(0, str(Path.cwd()))  # so that module:function finds a module in the working folder
+    given = Path(arguments[0]) if arguments and not arguments[0].startswith("-") else None
+    config = read_config(given) if given else TrainConfig()
+    options = tyro.cli(
+        TrainOptions,
+        default=TrainOptions(**_values(config)),
+        args=arguments[1:] if given else arguments,
+        prog=f"{program} [CONFIG.py]",
+    )
+    config = TrainConfig(**{name: getattr(options, name) for name in _values(config)})
+    command = shlex.join([*program.split(), *arguments])
+    from jaxcnn.training import Diverged, Interrupted, fit
+
+    try:
+        fit(config, results=options.results, resume=options.resume, overwrite=options.overwrite, command=command)
+    except Diverged as error:
+        return _say(str(error), FAILED)
+    except Interrupted as error:
+        again = [word for word in arguments if word not in ("--overwrite", "--resume")]
+        return _say(f"{error}; go on with: {shlex.join([*program.split(), *again, '--resume'])}", error.code)
+    return 0
+
+
+# evaluate, predict
+
+
+def _restored(folder: Path, which: str) -> tuple[TrainConfig, Any, Any, Any, Any]:
+    """A run's config, facts, network, parameters and statistics."""
+    from jaxcnn.checkpoint import restore
+    from jaxcnn.results import read_run
+
+    sys.path.insert(0, str(Path.cwd()))
+    if not folder.is_dir():
+        others = sorted(str(p.parent) for p in folder.parent.glob("*/config.json"))
+        raise InputError(f"there is no run {folder}; there are: {', '.join(others) or 'none'}")
+    config, facts = read_run(folder)
+    with input_errors(str(folder)):
+        net = jaxcnn.create(config.network, classes=len(facts.classes), **config.network_options)
+        like = jaxcnn.abstract(net, facts.input)
+    (params, batch_stats), _ = restore(folder / "checkpoints" / which, like)
+    return config, facts, net, params, batch_stats
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from functools import partial
+
+    import jax
+    import jax.numpy as jnp
+    from rich.console import Console
+
+    from jaxcnn.data import load
+    from jaxcnn.data.batches import gather
+    from jaxcnn.progress import confusion_text
+    from jaxcnn.steps import Task, TrainState, eval_step, evaluate
+
+    config, facts, net, params, batch_stats = _restored(arguments.folder, arguments.checkpoint)
+    dataset = load(replace(config.data, source=arguments.source) if arguments.source else config.data)
+    if dataset.test.images.shape[1:] != facts.input or dataset.classes != facts.classes:
+        raise InputError(
+            f"{dataset.name} has images of {dataset.test.images.shape[1:]} in {len(dataset.classes)} classes, but "
+            f"{arguments.folder} was trained on {facts.input} in {len(facts.classes)} classes of the same names"
+        )
+    import optax
+
+    task = Task(net, optax.identity(), facts.mean, facts.std)
+    state = TrainState(params, batch_stats, (), jnp.zeros((), jnp.int32))
+    take = partial(jax.jit(gather), jnp.asarray(dataset.test.images), jnp.asarray(dataset.test.labels))
+    result = evaluate(
+        jax.jit(partial(eval_step, task=task)), state, len(dataset.test.labels), config.batch_size, take
+    )  # fmt: skip
+    console = Console(highlight=False, markup=False)
+    console.print(f"{config.network} ({arguments.checkpoint}) on {len(dataset.test.labels):,} test images of {dataset.name}")
+    console.print(f"accuracy {result.accuracy:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f} nats\n")
+    console.print(confusion_text(result.confusion, dataset.classes), soft_wrap=True)
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    import jax
+    import numpy as np
+    from rich.console import Console
+
+    from jaxcnn.data.augment import normalize
+    from jaxcnn.data.images import read_image
+
+    _, facts, net, params, batch_stats = _restored(arguments.folder, arguments.checkpoint)
+    height, width, channels = facts.input
+    images = np.stack([read_image(path, (height, width), channels) for path in arguments.images])
+    logits, _ = jaxcnn.apply(net, params, batch_stats, normalize(images, facts.mean, facts.std))
+    console = Console(highlight=False, markup=False)
+    for path, probabilities in zip(arguments.images, np.asarray(jax.nn.softmax(logits)), strict=True):
+        console.print(f"{path}\n{_bars(probabilities, facts.classes)}")
+    return 0
+
+
+def _bars(probabilities: np.ndarray, classes: tuple[str, ...], most: int = 5, width: int = 30) -> str:
+    best = probabilities.argsort()[::-1][:most]
+    longest = max(len(classes[index]) for index in best)
+    lines = []
+    for index in best:
+        bar = "█" * round(width * float(probabilities[index]))
+        lines.append(f"  {classes[index]:<{longest}}  {probabilities[index]:7.2%}  {bar}".rstrip())
+    return "\n".join(lines)
+
+
+# summary, models
+
+
+def _summary(arguments: argparse.Namespace) -> int:
+    sys.path.insert(0, str(Path.cwd()))
+    options = {} if arguments.classes is None else {"classes": arguments.classes}
+    known = jaxcnn.zoo.NETWORKS.get(arguments.network)
+    with input_errors():
+        net = jaxcnn.create(arguments.network, **options)
+    if arguments.input is None and known is None:
+        raise InputError(f"{arguments.network} is your own network: give its --input HEIGHT WIDTH CHANNELS")
+    shape = tuple(arguments.input) if arguments.input else known.input
+    if len(shape) < 2 or min(shape) < 1:
+        raise InputError(f"--input takes height, width and channels, each at least 1, not {' '.join(map(str, shape))}")
+    with input_errors(f"network {arguments.network!r} cannot take images of {'x'.join(map(str, shape))}"):
+        print(jaxcnn.summary(net, shape))
+    return 0
+
+
+def _models(_: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "year", "input", "parameters", "MACs", "from")
+    for name in jaxcnn.models():
+        entry = jaxcnn.zoo.NETWORKS[name]
+        net = entry.build()
+        count = jaxcnn.parameter_count(jaxcnn.abstract(net, entry.input)[0])
+        shape = "x".join(map(str, entry.input))
+        table.add_row(name, str(entry.year), shape, f"{count:,}", f"{jaxcnn.macs(net, entry.input):,}", entry.source)
+    Console(highlight=False).print(table)
+    return 0

@@ -1,0 +1,42 @@
+"""From an `OptimizerConfig` to optax: the schedule, the update rule, and which parameters decay."""
+
+from __future__ import annotations
+
+import optax
+
+from jaxcnn.config import OptimizerConfig
+from jaxcnn.layout import Params
+
+
+def schedule(config: OptimizerConfig, steps_per_epoch: int, epochs: int) -> optax.Schedule:
+    """The learning rate as a function of the step, counted from 0."""
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    rest = max(1, steps_per_epoch * epochs - warmup)
+    match config.schedule:
+        case "constant":
+            main = optax.constant_schedule(config.lr)
+        case "cosine":
+            main = optax.cosine_decay_schedule(config.lr, rest)
+        case "step":
+            falls = {round(epoch * steps_per_epoch) - warmup: config.step_factor for epoch in config.step_epochs}
+            main = optax.piecewise_constant_schedule(config.lr, falls)
+    if not warmup:
+        return main
+    # step s of the warm-up takes (s+1)/warmup of the rate, so that the first step already learns
+    rise = optax.linear_schedule(config.lr / warmup, config.lr, max(1, warmup - 1))
+    return optax.join_schedules([rise, main], [warmup])
+
+
+def kernels(params: Params) -> dict[str, dict[str, bool]]:
+    """Which parameters weight decay applies to: the kernels."""
+    return {path: {name: name == "kernel" for name in layer} for path, layer in params.items()}
+
+
+def make(config: OptimizerConfig, steps_per_epoch: int, epochs: int) -> optax.GradientTransformation:
+    """The optax transformation: momentum or Adam's moments, then decoupled decay, then the learning rate."""
+    if config.name == "sgd":
+        direction = optax.trace(config.momentum, config.nesterov) if config.momentum else optax.identity()
+    else:
+        direction = optax.scale_by_adam()
+    decay = optax.add_decayed_weights(config.weight_decay, mask=kernels) if config.weight_decay else optax.identity()
+    return optax.chain(direction, decay, optax.scale_by_learning_rate(schedule(config, steps_per_epoch, epochs)))

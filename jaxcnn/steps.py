@@ -1,0 +1,206 @@
+"""The pure steps of training and evaluation, over a `TrainState`.
+
+Nothing here reads a file, a clock or a global: a step is a function of its arguments, so it can be jitted, replayed
+and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+from jax import Array
+
+from jaxcnn import losses
+from jaxcnn.config import LossConfig
+from jaxcnn.data.augment import augment, normalize
+from jaxcnn.data.batches import Batch, padded
+from jaxcnn.forward import apply, forward
+from jaxcnn.layout import Params, init, walk
+from jaxcnn.spec import Spec
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that changes in training."""
+
+    params: Params
+    batch_stats: Params
+    opt_state: optax.OptState
+    step: Array
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything that does not change in training; hashable, a static argument of `jit`."""
+
+    net: Spec
+    optimizer: optax.GradientTransformation
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    loss: LossConfig = LossConfig()
+    crop_padding: int = 0
+    flip: bool = False
+
+
+class Metrics(NamedTuple):
+    """What one training step saw, before its update; sums are over the examples that are not padding."""
+
+    loss: Array  # the objective: mean cross-entropy plus penalties
+    gradient_norm: Array
+    loss_sum: Array  # of the cross-entropy
+    correct: Array
+    count: Array
+
+
+class Sums(NamedTuple):
+    """Metrics added up over an epoch, and the first step whose loss or gradient was not finite (-1: none)."""
+
+    loss: Array
+    correct: Array
+    count: Array
+    bad_step: Array
+
+
+class EvalSums(NamedTuple):
+    """Sums over evaluated examples: cross-entropy, right in the first five, and (true, predicted) counts."""
+
+    loss: Array
+    top5: Array
+    confusion: Array
+
+
+def init_state(task: Task, rng: Array, shape: tuple[int, ...]) -> TrainState:
+    """The state before the first step, for images of `shape`, (H, W, C)."""
+    params, batch_stats = init(task.net, rng, shape)
+    return TrainState(params, batch_stats, task.optimizer.init(params), jnp.zeros((), jnp.int32))
+
+
+def empty_sums() -> Sums:
+    """The sums before the first step of an epoch."""
+    return Sums(jnp.zeros(()), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), jnp.full((), -1, jnp.int32))
+
+
+def training_inputs(task: Task, batch: Batch, key: Array) -> Array:
+    """The augmented, normalized images of a batch; `key` is the epoch's."""
+    images = augment(batch.images, batch.ids, key, task.crop_padding, task.flip)
+    return normalize(images, task.mean, task.std)
+
+
+def _dropout_key(key: Array, step: Array) -> Array:
+    return jax.random.fold_in(jax.random.fold_in(key, 0x0D70), step)
+
+
+def objective(task: Task, params: Params, state: TrainState, images: Array, batch: Batch, key: Array):
+    """The loss of a batch as a function of `params`; also (new statistics, cross-entropies (N,), logits (N, K))."""
+    rng = _dropout_key(key, state.step)
+    mask = batch.mask
+    logits, batch_stats = apply(task.net, params, state.batch_stats, images, train=True, rng=rng, mask=mask)
+    entropies = losses.cross_entropy(logits, batch.labels, task.loss.label_smoothing)
+    total = losses.masked_mean(entropies, mask) + losses.penalty(params, task.loss.l1, task.loss.l2)
+    return total, (batch_stats, entropies, logits)
+
+
+def train_step(state: TrainState, batch: Batch, key: Array, *, task: Task) -> tuple[TrainState, Metrics]:
+    """One update. `key` is the epoch's; each image's augmentation comes from it and the image's id, dropout from it
+    and the step's number."""
+    images = training_inputs(task, batch, key)
+    value_and_grad = jax.value_and_grad(lambda params: objective(task, params, state, images, batch, key), has_aux=True)
+    (loss, (batch_stats, entropies, logits)), gradients = value_and_grad(state.params)
+    updates, opt_state = task.optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    right = losses.in_top(logits, batch.labels, 1) & (batch.mask > 0)
+    metrics = Metrics(
+        loss=loss,
+        gradient_norm=optax.global_norm(gradients),
+        loss_sum=jnp.sum(jnp.where(batch.mask > 0, entropies, 0)),
+        correct=right.sum(dtype=jnp.int32),
+        count=batch.mask.sum().astype(jnp.int32),
+    )
+    return TrainState(params, batch_stats, opt_state, state.step + 1), metrics  # type: ignore[arg-type]
+
+
+def guarded_step(
+    state: TrainState, sums: Sums, batch: Batch, key: Array, *, task: Task
+) -> tuple[TrainState, Sums]:  # fmt: skip
+    """`train_step`, added up; from the first loss or gradient that is not finite on, nothing changes any more."""
+    after, metrics = train_step(state, batch, key, task=task)
+    finite = jnp.isfinite(metrics.loss) & jnp.isfinite(metrics.gradient_norm)
+    running = sums.bad_step < 0
+    added = Sums(
+        sums.loss + metrics.loss_sum, sums.correct + metrics.correct, sums.count + metrics.count, sums.bad_step
+    )  # fmt: skip
+    stopped = sums._replace(bad_step=jnp.where(running, state.step, sums.bad_step))
+    keep = finite & running
+    return jax.tree.map(lambda new, old: jnp.where(keep, new, old), (after, added), (state, stopped))
+
+
+def eval_step(params: Params, batch_stats: Params, batch: Batch, *, task: Task) -> EvalSums:
+    """The metrics of one batch in evaluation mode."""
+    logits, _ = apply(task.net, params, batch_stats, normalize(batch.images, task.mean, task.std))
+    entropies = losses.cross_entropy(logits, batch.labels)
+    return EvalSums(
+        loss=jnp.sum(jnp.where(batch.mask > 0, entropies, 0)),
+        top5=jnp.sum(losses.in_top(logits, batch.labels, 5) & (batch.mask > 0), dtype=jnp.int32),
+        confusion=losses.confusion_matrix(logits, batch.labels, batch.mask),
+    )
+
+
+class Evaluation(NamedTuple):
+    """How good a network is on a set of images."""
+
+    loss: float
+    accuracy: float
+    top5: float
+    confusion: np.ndarray  # (K, K): rows are the true classes
+
+
+def evaluate(
+    step: Callable[[Params, Params, Batch], EvalSums], state: TrainState, size: int, batch_size: int,
+    take: Callable[[np.ndarray, np.ndarray], Batch],
+) -> Evaluation:  # fmt: skip
+    """Run a jitted `eval_step` over `size` images, which `take(ids, mask)` fetches; sums are exact or in float64."""
+    loss, top5, confusion = 0.0, 0, np.zeros((), np.int64)
+    for ids, mask in padded(np.arange(size, dtype=np.int32), batch_size):
+        sums = jax.device_get(step(state.params, state.batch_stats, take(ids, mask)))
+        loss, top5, confusion = loss + float(sums.loss), top5 + int(sums.top5), confusion + sums.confusion
+    return Evaluation(loss / size, float(np.trace(confusion)) / size, top5 / size, confusion)
+
+
+def first_not_finite(task: Task, state: TrainState, batch: Batch, key: Array) -> str:
+    """Where in a training step a number that is not finite appears first: parameters, activations, loss, gradients."""
+
+    @jax.jit
+    def finite(state: TrainState) -> dict[str, dict[str, Array]]:
+        images, rng = training_inputs(task, batch, key), _dropout_key(key, state.step)
+        run = forward(task.net, state.params, state.batch_stats, images, train=True, rng=rng, mask=batch.mask)
+        loss, gradients = jax.value_and_grad(lambda p: objective(task, p, state, images, batch, key)[0])(state.params)
+        return {
+            name: {path: jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all() for path, tree in trees.items()}
+            for name, trees in {
+                "parameters": state.params,
+                "running statistics": state.batch_stats,
+                "output": run.activations,
+                "loss": {"": loss},
+                "gradient": gradients,
+            }.items()
+        }
+
+    flags = jax.device_get(finite(state))
+    order = [row.path for row in walk(task.net, batch.images.shape[1:])]
+    for name in "parameters", "running statistics", "output":
+        for path in order:
+            if not flags[name].get(path, True):
+                return f"the {name} of layer {path!r}"
+    if not flags["loss"][""]:
+        return "the loss"
+    for path in reversed(order):  # the last layer's gradient is computed first
+        if not flags["gradient"].get(path, True):
+            return f"the gradient of layer {path!r}"
+    return "the update"

@@ -1,0 +1,21 @@
+"""What all tests share: float64 on request, and strictness there.
+
+Rank promotion stays allowed: a bias of (C,) meets images of (N, H, W, C) all over the library, on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+import pytest
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Compute in float64 during one test, and in that test only.
+
+    Promotion is strict meanwhile, so that a float32 constant hidden in the library is an error, not a loss of digits.
+    """
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        yield
