@@ -7,6 +7,6 @@ config = TrainConfig(
     network="fmnist_cnn",
     data=DataConfig("tfds:fashion_mnist", crop_padding=2, flip=True),
     optimizer=OptimizerConfig("adam", lr=2e-3, schedule="cosine", warmup_epochs=1),
-    epochs=30,
+    epochs=20,
     batch_size=128,
 )

@@ -132,7 +132,9 @@ def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:
             fits, result = all(shape == first for shape in shapes), first
         case "mul":
             result = tuple(map(max, zip(*shapes, strict=False)))
-            fits = all(len(s) == len(first) and all(n in (1, m) for n, m in zip(s, result, strict=True)) for s in shapes)
+            fits = all(
+                len(shape) == len(first) and all(n in (1, m) for n, m in zip(shape, result, strict=False)) for shape in shapes
+            )
         case "concat":
             fits = all(shape[:-1] == first[:-1] for shape in shapes)
             result = (*first[:-1], sum(shape[-1] for shape in shapes))

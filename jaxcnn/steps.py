@@ -118,7 +118,7 @@ def train_step(state: TrainState, batch: Batch, key: Array, *, task: Task) -> tu
     right = losses.in_top(logits, batch.labels, 1) & (batch.mask > 0)
     metrics = Metrics(
         loss=loss,
-        gradient_norm=optax.global_norm(gradients),
+        gradient_norm=optax.tree.norm(gradients),
         loss_sum=jnp.sum(jnp.where(batch.mask > 0, entropies, 0)),
         correct=right.sum(dtype=jnp.int32),
         count=batch.mask.sum().astype(jnp.int32),

@@ -15,7 +15,7 @@ import pytest
 def float64() -> Iterator[None]:
     """Compute in float64 during one test, and in that test only.
 
-    Promotion is strict meanwhile, so that a float32 constant hidden in the library is an error, not a loss of digits.
+    Promotion is strict meanwhile: a float32 constant hidden in the library is an error, not a loss of digits.
     """
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         yield

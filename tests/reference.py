@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +16,15 @@ Pairs = tuple[tuple[int, int], ...]
 def agree(actual: ArrayLike, expected: ArrayLike, tolerance: float = 1e-11) -> None:
     """Both arrays are equal up to rounding in float64.
 
-    The sums in these tests have at most some hundred terms near 1, so rounding stays below 1e-13 of them; a gradient
-    of a gradient loses one or two digits more.
+    The sums in these tests have at most some hundred terms near 1, so rounding stays below 1e-13 of them; a
+    gradient of a gradient loses one or two digits more.
     """
     np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance)
+
+
+def agree_all(actual: Iterable[ArrayLike], expected: Iterable[ArrayLike]) -> None:
+    for one, other in zip(actual, expected, strict=True):
+        agree(one, other)
 
 
 def random(seed: int, *shape: int) -> Array:
@@ -39,14 +44,15 @@ def central_difference(f: Callable[[Array], Any], at: Array, step: float) -> Arr
 def _sizes(sizes: Ints, window: Ints, stride: Ints, pairs: Pairs, dilation: Ints) -> Ints:
     """floor((W - K + 2P)/S) + 1, with the dilated window D(K-1)+1."""
     geometry = zip(sizes, window, stride, pairs, dilation, strict=True)
-    return tuple((n + before + after - (d * (k - 1) + 1)) // s + 1 for n, k, s, (before, after), d in geometry)
+    return tuple((n + sum(pair) - (d * (k - 1) + 1)) // s + 1 for n, k, s, pair, d in geometry)
 
 
 def _meetings(sizes, window, stride, pairs, dilation) -> Iterator[tuple[Ints, Ints, Ints]]:
     """Output place p, window place u and the input place a = pS + uD - P where they meet, if it is inside."""
     for p in np.ndindex(*_sizes(sizes, window, stride, pairs, dilation)):
         for u in np.ndindex(*window):
-            a = tuple(q * s + v * d - before for q, s, v, d, (before, _) in zip(p, stride, u, dilation, pairs, strict=True))
+            steps = zip(p, stride, u, dilation, pairs, strict=True)
+            a = tuple(q * s + v * d - before for q, s, v, d, (before, _) in steps)
             if all(0 <= b < n for b, n in zip(a, sizes, strict=True)):
                 yield p, u, a
 
@@ -67,7 +73,8 @@ class Convolution(NamedTuple):
 
     @property
     def options(self) -> dict[str, Any]:
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+        names = ("stride", "padding", "dilation", "groups")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def output(self) -> Ints:
@@ -82,11 +89,12 @@ class Convolution(NamedTuple):
         )
 
     def _products(self):
-        """(p, u, a, input channels, output channels) of every product of a slice of x with a slice of the kernel."""
+        """(p, u, a, input channels, output channels) of every product of x with the kernel."""
         fan_in, width = self.channels // self.groups, self.width // self.groups
         for p, u, a in _meetings(self.sizes, self.window, self.stride, self.pairs, self.dilation):
             for group in range(self.groups):
-                yield p, u, a, slice(group * fan_in, (group + 1) * fan_in), slice(group * width, (group + 1) * width)
+                i, o = (slice(group * n, (group + 1) * n) for n in (fan_in, width))
+                yield p, u, a, i, o
 
     def correlate(self, x: Array, kernel: Array) -> Array:
         """y[n, p, o] = sum over u, i of x[n, pS + uD - P, i] h[u, i, o]."""
@@ -131,15 +139,21 @@ CONVOLUTIONS = [
     Convolution("dilated, strided, padded", (9, 8), (3, 2), (2, 3), (2, 1), ((2, 2), (1, 1)), (2, 3)),
     Convolution("two groups", (5, 5), (3, 3), (1, 1), 1, ((1, 1), (1, 1)), (1, 1), 2, 4, 6),
     Convolution("depthwise, stride 2", (6, 5), (3, 3), (2, 2), 1, ((1, 1), (1, 1)), (1, 1), 3, 3, 3),
-    Convolution("depthwise, two kernels a channel", (5, 5), (2, 3), (1, 1), 0, ((0, 0), (0, 0)), (1, 1), 3, 3, 6),
+    Convolution("depthwise, two kernels each", (5, 5), (2, 3), (1, 1), 0, ((0, 0), (0, 0)), (1, 1), 3, 3, 6),
     Convolution("groups, dilated, strided", (8, 7), (2, 3), (2, 2), 2, ((2, 2), (2, 2)), (3, 2), 2, 4, 2),
+    Convolution("3-D valid", (4, 3, 5), (2, 3, 2), (1, 1, 1), "valid", ((0, 0),) * 3, (1, 1, 1)),
     Convolution("3-D half", (4, 3, 5), (2, 3, 1), (1, 1, 1), "half", ((0, 0), (1, 1), (0, 0)), (1, 1, 1)),
     Convolution("3-D groups", (5, 4, 4), (3, 2, 2), (2, 1, 2), 1, ((1, 1),) * 3, (1, 1, 1), 2, 2, 4),
 ]
 
 
-def max_pool(x: Array, gradient: Array | None, window: Ints, stride: Ints, pairs: Pairs) -> tuple[Array, Array]:
-    """The maximum of every window, and the gradient sent to its first place in row-major order. NaN is greatest."""
+def setting(name: str) -> Convolution:
+    (found,) = (case for case in CONVOLUTIONS if case.name == name)
+    return found
+
+
+def max_pool(x: Array, gradient: Array, window: Ints, stride: Ints, pairs: Pairs) -> tuple[Array, Array]:
+    """The maximum of every window, and the gradient sent to its first place row by row. NaN is greatest."""
     sizes, once = x.shape[1:-1], (1,) * len(window)
     y = np.full((len(x), *_sizes(sizes, window, stride, pairs, once), x.shape[-1]), -np.inf)
     first = np.full(y.shape, None)
@@ -149,14 +163,13 @@ def max_pool(x: Array, gradient: Array | None, window: Ints, stride: Ints, pairs
             if value > best or (np.isnan(value) and not np.isnan(best)):
                 y[n, *p, c], first[n, *p, c] = value, a
     dx = np.zeros_like(x)
-    if gradient is not None:
-        for n, *p, c in np.ndindex(*y.shape):
-            dx[n, *first[n, *p, c], c] += gradient[n, *p, c]
+    for n, *p, c in np.ndindex(*y.shape):
+        dx[n, *first[n, *p, c], c] += gradient[n, *p, c]
     return y, dx
 
 
 def avg_pool(
-    x: Array, gradient: Array | None, window: Ints, stride: Ints, pairs: Pairs, count_include_pad: bool
+    x: Array, gradient: Array, window: Ints, stride: Ints, pairs: Pairs, count_include_pad: bool
 ) -> tuple[Array, Array]:
     """The mean of every window, and the gradient shared out in equal parts."""
     sizes, once = x.shape[1:-1], (1,) * len(window)
@@ -169,14 +182,15 @@ def avg_pool(
     if count_include_pad:
         divisor[...] = np.prod(window)
     dx = np.zeros_like(x)
-    if gradient is not None:
-        for p, _, a in meetings:
-            dx[:, *a] += gradient[:, *p] / divisor[p]
+    for p, _, a in meetings:
+        dx[:, *a] += gradient[:, *p] / divisor[p]
     return y / divisor[None, ..., None], dx
 
 
-def batch_norm(x: Array, scale: Array, bias: Array, eps: float, keep: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
-    """Algorithm 1 of Ioffe and Szegedy, channel by channel; only the examples in `keep` make the statistics."""
+def batch_norm(
+    x: Array, scale: Array, bias: Array, eps: float, keep: NDArray[np.bool_]
+) -> tuple[Array, Array, Array]:
+    """Algorithm 1 of Ioffe and Szegedy, channel by channel; the examples in `keep` make the statistics."""
     y, means, variances = np.zeros_like(x), np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
     for c in range(x.shape[-1]):
         values = x[keep][..., c].ravel()

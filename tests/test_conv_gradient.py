@@ -1,29 +1,29 @@
-"""The hand-written gradient of the convolution, proved in float64 against everything that could contradict it."""
+"""The hand-written gradient of the convolution, proved in float64 against all that could contradict it."""
 
 from __future__ import annotations
 
-import functools
 import re
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from reference import CONVOLUTIONS, Convolution, agree, central_difference, random
+from reference import CONVOLUTIONS, Convolution, agree, agree_all, central_difference, random, setting
 
 from jaxcnn import ops
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-every_setting = pytest.mark.parametrize("case", CONVOLUTIONS, ids=lambda case: case.name)
-some_settings = pytest.mark.parametrize(
-    "case", [c for c in CONVOLUTIONS if "strided" in c.name or c.name in ("half", "3-D groups")], ids=lambda case: case.name
-)
-VALID = [c for c in CONVOLUTIONS if c.name in ("1-D valid", "valid", "3-D valid")] + [
-    Convolution("3-D valid", (4, 3, 5), (2, 3, 2), (1, 1, 1), "valid", ((0, 0),) * 3, (1, 1, 1))
-]
-without_padding_or_stride = pytest.mark.parametrize("case", VALID, ids=lambda case: case.name)
+
+def over(cases: list[Convolution]):
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+every_setting = over(CONVOLUTIONS)
+some_settings = over([c for c in CONVOLUTIONS if "strided" in c.name or c.name in ("half", "3-D groups")])
+without_padding_or_stride = over([setting(name) for name in ("1-D valid", "valid", "3-D valid")])
 
 
 def jaxs_own(case: Convolution, x, kernel):
@@ -41,7 +41,7 @@ def gradients_of(f, *arguments):
     return jax.jit(lambda inputs, gradient: jax.vjp(f, *inputs)[1](gradient))(inputs, gradient)
 
 
-@functools.cache
+@cache
 def gradients(case: Convolution):
     return gradients_of(lambda x, h: ops.conv(x, h, **case.options), *case.inputs())
 
@@ -60,9 +60,8 @@ def test_kernel_gradient_is_the_sum_over_all_places_that_share_the_weight(case: 
 
 @every_setting
 def test_both_gradients_equal_those_of_jaxs_own_rule(case: Convolution):
-    expected = gradients_of(functools.partial(jaxs_own, case), *case.inputs())
-    for ours, theirs in zip(gradients(case), expected, strict=True):
-        agree(ours, theirs)
+    expected = gradients_of(partial(jaxs_own, case), *case.inputs())
+    agree_all(gradients(case), expected)
 
 
 @some_settings
@@ -73,21 +72,21 @@ def test_both_gradients_equal_central_differences(case: Convolution):
     def loss(x, kernel):
         return jnp.sum(ops.conv(x, kernel, **case.options) * gradient)
 
-    # The loss is linear in each argument, so the difference has no truncation error and a wide step costs nothing;
-    # what remains is the rounding of a loss near 100.
+    # The loss is linear in each argument, so the difference has no truncation error and a wide step costs
+    # nothing; what remains is the rounding of a loss near 100.
     agree(gradients(case)[0], central_difference(lambda x: loss(x, kernel), x, step=1.0), tolerance=1e-10)
     agree(gradients(case)[1], central_difference(lambda h: loss(x, h), kernel, step=1.0), tolerance=1e-10)
 
 
 @without_padding_or_stride
-def test_input_gradient_is_the_full_convolution_with_the_flipped_kernel_summed_over_output_channels(case: Convolution):
+def test_input_gradient_is_the_full_convolution_with_the_flipped_kernel(case: Convolution):
     _, kernel, gradient = case.inputs()
     exchanged = jnp.swapaxes(jnp.asarray(kernel), -1, -2)  # the output channels are what is summed over
     agree(gradients(case)[0], ops.convolve(jnp.asarray(gradient), exchanged, padding="full"))
 
 
 def test_input_gradient_is_the_formula_of_the_lecture():
-    """EE 541 unit 8: dx[i, j, k] = sum over m, n, k' of h[-m, -n] dy[i+m, j+n, k'], here with h from 0 to 2."""
+    """EE 541 unit 8: dx[i, j, k] = sum over m, n, k' of h[-m, -n] dy[i+m, j+n, k'], h from 0 to 2."""
     kernel, gradient = random(4, 3, 3, 2, 4), random(5, 1, 5, 5, 4)
     dx, _ = gradients_of(ops.conv, random(6, 1, 7, 7, 2), kernel, gradient)
     around = np.pad(gradient, ((0, 0), (2, 2), (2, 2), (0, 0)))
@@ -100,14 +99,15 @@ def test_input_gradient_is_the_formula_of_the_lecture():
 @without_padding_or_stride
 def test_kernel_gradient_is_the_correlation_of_input_and_output_gradient(case: Convolution):
     x, _, gradient = map(jnp.asarray, case.inputs())
-    images, kernels = jnp.swapaxes(x, 0, -1), jnp.moveaxis(gradient, 0, -2)  # the examples are what is summed over
+    # The examples are what is summed over, so they take the place of the input channels.
+    images, kernels = jnp.swapaxes(x, 0, -1), jnp.moveaxis(gradient, 0, -2)
     agree(gradients(case)[1], jnp.moveaxis(ops.conv(images, kernels), 0, -2))
 
 
 def test_gradient_of_a_shared_weight_is_the_sum_over_its_paths():
-    """Give every place of the output a kernel of its own, differentiate, and add the kernels' gradients up."""
-    x, kernel, gradient = (jnp.asarray(random(seed, *shape)) for seed, shape in
-                           ((7, (2, 5, 4, 3)), (8, (3, 2, 3, 4)), (9, (2, 3, 3, 4))))  # fmt: skip
+    """Give every place of the output a kernel of its own, differentiate, and add up what the kernels got."""
+    shapes = (2, 5, 4, 3), (3, 2, 3, 4), (2, 3, 3, 4)
+    x, kernel, gradient = (jnp.asarray(random(seed, *shape)) for seed, shape in enumerate(shapes))
 
     def untied(kernels):
         places = [[x[:, i : i + 3, j : j + 2] for j in range(3)] for i in range(3)]
@@ -131,22 +131,24 @@ def test_two_paths_through_one_weight_add_up():
 
 
 def test_bias_gradient_is_the_sum_over_examples_and_places():
-    x, kernel, bias, gradient = random(1, 2, 5, 5, 2), random(2, 3, 3, 2, 3), random(3, 3), random(4, 2, 3, 3, 3)
-    *_, dbias = gradients_of(ops.conv, x, kernel, bias, gradient)
+    x, kernel, gradient = setting("half").inputs()
+    *_, dbias = gradients_of(partial(ops.conv, padding="half"), x, kernel, random(4, 3), gradient)
     agree(dbias, gradient.sum((0, 1, 2)))
 
 
-@pytest.mark.parametrize(("mode", "name"), [("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")])
-def test_gradient_flows_back_through_the_padding(mode, name):
-    case = CONVOLUTIONS[12]
+NUMPYS_NAMES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+@pytest.mark.parametrize("mode", NUMPYS_NAMES)
+def test_gradient_flows_back_through_the_padding(mode):
+    case = setting("asymmetric pairs")
     padded = Convolution("padded", (7, 7), case.window, case.stride, 0, ((0, 0), (0, 0)))
 
     def expected(x, h):
-        return jaxs_own(padded, jnp.pad(x, ((0, 0), *case.pairs, (0, 0)), mode=name), h)
+        return jaxs_own(padded, jnp.pad(x, ((0, 0), *case.pairs, (0, 0)), mode=NUMPYS_NAMES[mode]), h)
 
     ours = gradients_of(lambda x, h: ops.conv(x, h, padding_mode=mode, **case.options), *case.inputs())
-    for actual, wanted in zip(ours, gradients_of(expected, *case.inputs()), strict=True):
-        agree(actual, wanted)
+    agree_all(ours, gradients_of(expected, *case.inputs()))
 
 
 @some_settings
@@ -162,12 +164,11 @@ def test_gradient_of_the_gradient_equals_that_of_jaxs_own_rule(case: Convolution
 
         return jax.jit(jax.grad(slope, argnums=(0, 1)))(x, kernel)
 
-    theirs = curvature(functools.partial(jaxs_own, case))
-    for actual, wanted in zip(curvature(lambda x, h: ops.conv(x, h, **case.options)), theirs, strict=True):
-        agree(actual, wanted)
+    theirs = curvature(partial(jaxs_own, case))
+    agree_all(curvature(lambda x, h: ops.conv(x, h, **case.options)), theirs)
 
 
-STRIDED = CONVOLUTIONS[17]
+STRIDED = setting("dilated, strided, padded")
 
 
 def strided_loss(x, kernel):
@@ -175,26 +176,23 @@ def strided_loss(x, kernel):
 
 
 def test_a_batch_of_kernels_under_vmap_has_the_gradients_of_one_kernel_after_the_other():
-    x = jnp.asarray(random(1, 2, *STRIDED.sizes, 2))
-    kernels = jnp.asarray(random(2, 4, *STRIDED.window, 2, 3))
+    x, kernels = random(1, 2, *STRIDED.sizes, 2), random(2, 4, *STRIDED.window, 2, 3)
     gradient = jax.grad(strided_loss, argnums=(0, 1))
-    together = jax.vmap(gradient, in_axes=(None, 0))(x, kernels)
-    alone = [gradient(x, kernel) for kernel in kernels]
-    for batch, singles in zip(together, zip(*alone, strict=True), strict=True):
-        agree(batch, jnp.stack(singles))
+    together = jax.jit(jax.vmap(gradient, in_axes=(None, 0)))(x, kernels)
+    alone = [jax.jit(gradient)(x, kernel) for kernel in kernels]
+    agree_all(together, map(np.stack, zip(*alone, strict=True)))
 
 
 def test_gradient_under_jit_is_the_gradient_without():
     x, kernel, _ = map(jnp.asarray, STRIDED.inputs())
     gradient = jax.grad(strided_loss, argnums=(0, 1))
-    for compiled, plain in zip(jax.jit(gradient)(x, kernel), gradient(x, kernel), strict=True):
-        agree(compiled, plain)
+    agree_all(jax.jit(gradient)(x, kernel), gradient(x, kernel))
 
 
 def test_gradient_inside_scan_is_the_gradient_of_the_loop():
     kernel = jnp.asarray(random(1, *STRIDED.window, 2, 3))
     batches = jnp.asarray(random(2, 3, 2, *STRIDED.sizes, 2))
-    gradient = jax.grad(strided_loss, argnums=1)
+    gradient = jax.jit(jax.grad(strided_loss, argnums=1))
 
     def step(kernel, x):
         slope = gradient(x, kernel)
@@ -223,8 +221,8 @@ def test_gradient_inside_scan_holds_canonical_convolutions_only():
         return lax.scan(lambda kernel, x: (kernel - 0.1 * jax.grad(loss)(kernel, x), 0), kernel, batches)[0]
 
     # Channels and batch large enough that XLA has a reason to choose; float32, as in training.
-    shapes = jax.ShapeDtypeStruct((3, 3, 8, 8), jnp.float32), jax.ShapeDtypeStruct((4, 16, 12, 12, 8), jnp.float32)
-    compiled = jax.jit(train).lower(*shapes).compile().as_text()
+    kernel, batches = (jnp.ones(shape, jnp.float32) for shape in ((3, 3, 8, 8), (4, 16, 12, 12, 8)))
+    compiled = jax.jit(train).lower(kernel, batches).compile().as_text()
     layouts = re.findall(r"dim_labels=(\S+?_\S+?->\w+)", str(compiled))
     assert layouts
     assert set(layouts) == {"b01f_01io->b01f"}

@@ -16,7 +16,6 @@ as canonical NHWC products, because XLA:CPU runs any other layout inside `scan` 
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
 
 import jax
@@ -132,28 +131,20 @@ def _input_gradient(gradient, kernel, sizes, stride, pairs, dilation, groups):
 
 
 def _kernel_gradient(x, gradient, kernel_shape, stride, pairs, dilation, groups):
-    """For every place of the kernel, the product of the input seen from there with the gradient.
+    """The input correlated with the gradient: examples and channels change places, stride and dilation too.
 
-    The places of the kernel's last dimension stand side by side as the columns of one matrix, so that a 3x3 kernel
-    takes three matrix products instead of nine.
+    A kernel of a single place takes one matrix product.
     """
     *window, fan_in, width = kernel_shape
-    x = pad(x, pairs, "zeros")
-    rows = gradient.reshape(-1, groups, width // groups)
-    products = []
-    for outer in itertools.product(*map(range, window[:-1])):
-        seen = [_shifted(x, (*outer, last), gradient.shape[1:-1], stride, dilation) for last in range(window[-1])]
-        columns = jnp.concatenate([view.reshape(-1, groups, fan_in) for view in seen], axis=-1)
-        if groups == 1:
-            product = columns[:, 0].T @ rows[:, 0]
-        else:
-            product = jnp.einsum("rgc,rgo->cgo", columns, rows)
-        products.append(product.reshape(window[-1], fan_in, width))
-    return jnp.stack(products).reshape(kernel_shape)
-
-
-def _shifted(x, place, sizes, stride, dilation):
-    """The padded input as one place of the kernel meets it: (N, *output, C)."""
-    starts = [u * d for u, d in zip(place, dilation, strict=True)]
-    limits = [b + (n - 1) * s + 1 for b, n, s in zip(starts, sizes, stride, strict=True)]
-    return lax.slice(x, (0, *starts, 0), (x.shape[0], *limits, x.shape[-1]), (1, *stride, 1))
+    examples, *sizes, _ = x.shape
+    if set(window) == {1} and groups == 1 and not any(map(any, pairs)):
+        seen = lax.slice(x, [0] * x.ndim, x.shape, (1, *stride, 1))
+        return (seen.reshape(-1, fan_in).T @ gradient.reshape(-1, width)).reshape(kernel_shape)
+    # (N, *spatial, groups, I) -> (I, *spatial, groups, N): input channels are now the examples, examples the channels
+    images = x.reshape(examples, *sizes, groups, fan_in).swapaxes(0, -1).reshape(fan_in, *sizes, groups * examples)
+    kernel = jnp.moveaxis(gradient, 0, -2)  # (*output, N, O)
+    around = []
+    for n, out, k, s, d, (before, _) in zip(sizes, gradient.shape[1:-1], window, stride, dilation, pairs, strict=True):
+        around.append((before, (k - 1) * d + (out - 1) * s + 1 - n - before))
+    dh = _lax_conv(images, kernel, dilation, tuple(around), stride, groups)  # (I, *window, O)
+    return jnp.moveaxis(dh, 0, -2)

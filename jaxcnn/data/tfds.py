@@ -1,0 +1,162 @@
+"""TensorFlow Datasets by name, read from array_record files, which needs no TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib.util
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxcnn.config import DataConfig
+from jaxcnn.data import Dataset, Split, divide
+from jaxcnn.data.images import stack
+from jaxcnn.errors import InputError
+
+
+def load(name: str, config: DataConfig) -> Dataset:
+    """Read a TFDS data set (`mnist`, `imagenet_resized/32x32`, ...), which TFDS first prepares where it must.
+
+    The split `test` is the test split, else `validation` (also where the labels of `test` are kept secret),
+    else `config.test_fraction` of `train` is held out. Preparing needs TensorFlow, and the network or the
+    downloaded files in `config.manual_dir`. Raises InputError for what is unknown, missing or damaged.
+    """
+    with _quiet():
+        builder = _builder(name, config)
+        if not builder.is_prepared():
+            _prepare(builder, name, config)
+        image, label = _keys(builder, name)
+        try:
+            splits = _splits(builder, name, label)
+            images, labels = _read(splits, (image, label), config)
+        except InputError:
+            raise
+        except Exception as error:  # array_record, protobuf and the decoder each raise their own
+            raise InputError(f"tfds:{name} in {builder.data_dir} cannot be read: {_line(error)}") from error
+    if labels.min() < 0:
+        raise InputError(f"tfds:{name} has images without a label in its split train")
+    classes = tuple(builder.info.features[label].names)
+    if len(splits) == 1:
+        return Dataset(config.source, classes, *divide(images, labels, config))
+    cut = len(splits[0][1])
+    train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
+    return Dataset(config.source, classes, train, test)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TFDS's messages off the terminal, but for the progress bars of a long download."""
+    from absl import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is first imported
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _builder(name: str, config: DataConfig) -> Any:
+    import tensorflow_datasets as tfds
+
+    if not hasattr(tfds, "builder"):  # TFDS logs whatever goes wrong in its import, and stays empty
+        raise InputError(
+            "tensorflow-datasets could not be imported, for the reason logged above: install it anew"
+        )
+    folder = os.path.expanduser(config.data_dir) if config.data_dir else None
+    try:
+        return tfds.builder(name, data_dir=folder, file_format="array_record")
+    except tfds.core.DatasetNotFoundError:
+        known = tfds.list_builders(with_community_datasets=False)
+        close = difflib.get_close_matches(name.partition("/")[0].partition(":")[0], known, n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        where = folder or "its data_dir"
+        raise InputError(f"TFDS knows no data set {name!r}, nor is it in {where}{hint}") from None
+    except Exception as error:  # a wrong config, version, file format or syntax: each raises its own
+        hint = (
+            "; give another --data.data_dir to prepare it as array_record" if "tfrecord" in str(error) else ""
+        )
+        raise InputError(f"tfds:{name} cannot be opened: {_line(error)}{hint}") from error
+
+
+def _prepare(builder: Any, name: str, config: DataConfig) -> None:
+    import tensorflow_datasets as tfds
+
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InputError(
+            f"tfds:{name} is not prepared in {builder.data_dir}: pip install 'jaxcnn[tfds]' prepares it,"
+            " or point --data.data_dir to a copy prepared as array_record"
+        )
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    folder = os.path.expanduser(config.manual_dir) if config.manual_dir else None
+    if folder and not os.path.isdir(folder):
+        raise InputError(f"data.manual_dir {folder} is not a folder")
+    try:
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=folder))
+    except Exception as error:  # the network, a checksum, a missing file, the disk: each raises its own
+        raise InputError(
+            f"TFDS could not download and prepare {name}: {_line(error)}; without a network,"
+            " put the files it downloads in a folder and give --data.manual_dir"
+        ) from error
+
+
+def _keys(builder: Any, name: str) -> tuple[str, str]:
+    """The names of the image and of its label: the supervised pair, or else the only ones of their kind."""
+    from tensorflow_datasets import features as kinds
+
+    features, pair = dict(builder.info.features), builder.info.supervised_keys or ()
+    keys = []
+    for kind in (kinds.Image, kinds.ClassLabel):
+        found = [key for key, feature in features.items() if isinstance(feature, kind)]
+        keys += [key for key in found if key in pair] or found
+    if len(keys) != 2 or not isinstance(features[keys[1]], kinds.ClassLabel):
+        raise InputError(
+            f"tfds:{name} does not pair one image with one class label; it has {', '.join(sorted(features))}"
+        )
+    return keys[0], keys[1]
+
+
+def _splits(builder: Any, name: str, label: str) -> list[tuple[str, Sequence[Any]]]:
+    """(split, examples): train, and the test split unless train must serve for both."""
+    names = [split for split, info in builder.info.splits.items() if info.num_examples]
+    if "train" not in names:
+        raise InputError(f"tfds:{name} has no split train: it has {', '.join(names) or 'none'}")
+    train = builder.as_data_source(split="train")
+    for split in ("test", "validation"):
+        if split in names and (source := builder.as_data_source(split=split))[0][label] >= 0:
+            return [("train", train), (split, source)]
+    return [("train", train)]
+
+
+def _read(
+    splits: list[tuple[str, Sequence[Any]]], keys: tuple[str, str], config: DataConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """All images uint8 (N, H, W, C) and labels int32 (N,), split after split."""
+    count = sum(len(source) for _, source in splits)
+    labels = np.empty(count, np.int32)
+
+    def examples() -> Iterator[tuple[int, str, np.ndarray]]:
+        row = 0
+        for split, source in splits:
+            for place in range(len(source)):
+                example = source[place]
+                image, labels[row] = example[keys[0]], example[keys[1]]
+                if image.dtype != np.uint8:
+                    raise InputError(f"{config.source} has images of {image.dtype}; only uint8 is read")
+                yield row, f"{config.source} {split}[{place}]", image
+                row += 1
+
+    return stack(count, examples(), config.size, config.channels), labels
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error, which may have many, or none."""
+    return str(error).strip().partition("\n")[0].rstrip(":") or type(error).__name__

@@ -1,0 +1,253 @@
+"""`fit`: what it writes, how it stops, and that a resumed run ends in the same bits."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jaxcnn import training
+from jaxcnn.config import DataConfig, LossConfig, OptimizerConfig, TrainConfig
+from jaxcnn.errors import InputError
+from jaxcnn.training import Diverged, fit
+
+# 8x8 images and a small net: a run takes a second or two
+SMALL = TrainConfig(
+    name="small",
+    network="mlp",
+    network_options={"width": 64, "rate": 0.2},
+    data=DataConfig("digits", crop_padding=1),
+    optimizer=OptimizerConfig("adam", lr=2e-2),
+    epochs=3,
+    batch_size=128,
+)
+QUIET = Console(quiet=True)
+
+
+def run(config, folder, **options):
+    return fit(config, results=folder, console=QUIET, **options)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    return run(SMALL, folder, command="python train.py"), folder / "small"
+
+
+def test_a_run_documents_itself(unbroken):
+    result, folder = unbroken
+    assert json.loads((folder / "result.json").read_text()) == result
+    expected = {
+        "name": "small", "network": "mlp", "dataset": "digits", "seed": 0, "epochs": 3, "steps": 36,
+        "command": "python train.py",
+    }  # fmt: skip
+    assert expected.items() <= result.items()
+    assert 0.5 < result["test_accuracy"] <= result["test_top5"] <= 1 and 0.5 < result["train_accuracy"] <= 1
+    assert {"jax", "flax", "optax", "python"} <= result["versions"].keys()
+    assert result["images_per_second"] > 0 and result["seconds"] > 0 and "cores" in result["machine"]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["test_accuracy"] == result["test_accuracy"]
+    for picture in "curves.png", "confusion_matrix.png":
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_training_learns(unbroken):
+    rows = [json.loads(line) for line in (unbroken[1] / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["train_loss"] for row in rows]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_the_fingerprint_covers_every_parameter_and_statistic_in_path_order():
+    params = {"b": {"kernel": np.float32([1, 2])}, "a": {"kernel": np.float32([3])}}
+    stats = {"c": {"mean": np.float32([4])}}
+    digest = hashlib.sha256()
+    for name, values in ("a.kernel", [3]), ("b.kernel", [1, 2]), ("c.mean", [4]):
+        digest.update(f"{name} float32 ({len(values)},)\n".encode() + np.float32(values).tobytes())
+    from jaxcnn.results import fingerprint
+
+    assert fingerprint(params, stats) == digest.hexdigest()
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(unbroken, tmp_path):
+    assert run(SMALL, tmp_path)["params_sha256"] == unbroken[0]["params_sha256"]
+    assert run(replace(SMALL, seed=1), tmp_path / "b")["params_sha256"] != unbroken[0]["params_sha256"]
+
+
+@pytest.mark.parametrize("stop", [1, 7, 12, 17, 24, 35])
+def test_a_run_stopped_anywhere_resumes_to_the_same_bits(stop, unbroken, tmp_path, monkeypatch):
+    """Steps 12 and 24 end an epoch; the others fall into one. The stop comes by a real signal."""
+    steps = training.guarded_step
+
+    class Counting:
+        count = 0
+
+    def compiled(task):
+        compiled_steps = original(task)
+
+        def train(*arguments):
+            Counting.count += 1
+            if Counting.count == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return compiled_steps.train(*arguments)
+
+        return compiled_steps._replace(train=train)
+
+    original = training.compiled
+    monkeypatch.setattr(training, "compiled", compiled)
+    with pytest.raises(training.Interrupted) as stopped:
+        run(SMALL, tmp_path)
+    assert stopped.value.code == 143 and f"step {stop} " in str(stopped.value)
+    assert not (tmp_path / "small" / "result.json").exists()
+    monkeypatch.undo()
+    result = run(SMALL, tmp_path, resume=True)
+    ignored = {"seconds", "images_per_second", "command"}
+    assert {k: v for k, v in result.items() if k not in ignored} == {
+        k: v for k, v in unbroken[0].items() if k not in ignored
+    }
+    history = [(tmp_path / "small" / "metrics.jsonl"), unbroken[1] / "metrics.jsonl"]
+    mine, theirs = ([json.loads(line) for line in path.read_text().splitlines()] for path in history)
+    for a, b in zip(mine, theirs, strict=True):
+        assert {k: v for k, v in a.items() if k not in ignored} == {k: v for k, v in b.items() if k not in ignored}
+    assert steps is training.guarded_step
+
+
+def test_a_killed_run_resumes_from_its_last_checkpoint_to_the_same_bits(unbroken, tmp_path):
+    """SIGKILL leaves no time to save: what counts is the checkpoint written within the epoch."""
+    config = replace(SMALL, checkpoint_every=5)
+    script = f"""
+import os, signal
+from jaxcnn import training
+from jaxcnn.config import *
+original = training.compiled
+count = 0
+def compiled(task):
+    steps = original(task)
+    def train(*arguments):
+        global count
+        count += 1
+        if count == 21:
+            import time; time.sleep(1)  # the checkpoint of step 17 is written in the background
+            os.kill(os.getpid(), signal.SIGKILL)
+        return steps.train(*arguments)
+    return steps._replace(train=train)
+training.compiled = compiled
+training.fit({config!r}, results={str(tmp_path)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    kept = sorted(int(path.name) for path in (tmp_path / "small" / "checkpoints" / "last").glob("[0-9]*"))
+    assert 12 <= kept[-1] < 21
+    result = run(config, tmp_path, resume=True)
+    assert result["params_sha256"] == unbroken[0]["params_sha256"]
+
+
+def test_a_finished_run_can_be_resumed_and_only_evaluates(unbroken, tmp_path):
+    first = run(SMALL, tmp_path)
+    again = run(SMALL, tmp_path, resume=True)
+    assert again["params_sha256"] == first["params_sha256"] and again["test_loss"] == first["test_loss"]
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_layer_and_checkpoint(tmp_path):
+    config = replace(SMALL, optimizer=OptimizerConfig("sgd", lr=1e30, schedule="constant"))
+    with pytest.raises(Diverged, match=r"step \d+ \(epoch 1\) .* layer 'fc\d'; no checkpoint"):
+        run(config, tmp_path)
+    assert not (tmp_path / "small" / "result.json").exists()
+
+
+def test_divergence_in_a_later_epoch_keeps_the_last_good_checkpoint(tmp_path):
+    rising = OptimizerConfig("sgd", lr=1e-3, schedule="step", step_epochs=(1.5,), step_factor=1e30)
+    with pytest.raises(Diverged, match=r"\(epoch 2\).*checkpoint is kept in .*last/12"):
+        run(replace(SMALL, optimizer=rising), tmp_path)
+    # it is whole: the run can be resumed, and diverges again
+    with pytest.raises(Diverged, match=r"last/12"):
+        run(replace(SMALL, optimizer=rising), tmp_path, resume=True)
+
+
+def test_training_is_traced_once_and_evaluation_once(tmp_path, monkeypatch):
+    import chex
+
+    chex.clear_trace_counter()
+    train, evaluation = training.guarded_step, training.eval_step
+
+    def traced_train(*arguments, task):
+        return train(*arguments, task=task)
+
+    def traced_evaluation(*arguments, task):
+        return evaluation(*arguments, task=task)
+
+    monkeypatch.setattr(training, "guarded_step", chex.assert_max_traces(traced_train, n=1))
+    monkeypatch.setattr(training, "eval_step", chex.assert_max_traces(traced_evaluation, n=1))
+    # 1,438 images in batches of 128: the last batch of each epoch is padded, and so is that of the 359 test images
+    assert run(SMALL, tmp_path)["steps"] == 36
+
+
+def test_label_smoothing_and_penalties_reach_the_objective(unbroken, tmp_path):
+    smoothed = run(replace(SMALL, loss=LossConfig(label_smoothing=0.1, l1=1e-5, l2=1e-4)), tmp_path)
+    assert smoothed["params_sha256"] != unbroken[0]["params_sha256"]
+    assert smoothed["test_loss"] > unbroken[0]["test_loss"]  # reported without smoothing, and less certain
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"network": "lenet"}, r"no network 'lenet'; did you mean 'lenet5'"),
+        ({"network_options": {"depth": 3}}, r"no option depth; it has: classes, width, rate"),
+        ({"network_options": {"classes": 3}}, r"their number comes from the data"),
+        ({"network": "nowhere:net", "network_options": {}}, r"cannot load network 'nowhere:net'"),
+        ({"network": "lenet5", "network_options": {}}, r"cannot take images of 8x8x1.*does not fit.*layer 'conv2'"),
+        ({"batch_size": 5000}, r"batch_size 5000 is larger than the 1438 training images"),
+        ({"data": DataConfig("digits", mean=(0.5, 0.5, 0.5))}, r"one number for each of 1 channels"),
+        ({"data": DataConfig("digit")}, r"unknown data source 'digit'.*did you mean digits"),
+    ],
+)
+def test_input_that_cannot_work_is_refused_before_anything_is_written(change, sentence, tmp_path):
+    with pytest.raises(InputError, match=sentence):
+        run(replace(SMALL, **change), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_exists_is_not_touched_without_being_told(unbroken, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in unbroken[1].rglob("*")}
+    with pytest.raises(InputError, match=r"exists: continue it with --resume, replace it with --overwrite"):
+        run(SMALL, unbroken[1].parent)
+    with pytest.raises(InputError, match=r"run with optimizer.lr = 0.02, not 0.5"):
+        run(replace(SMALL, optimizer=OptimizerConfig("adam", lr=0.5)), unbroken[1].parent, resume=True)
+    with pytest.raises(InputError, match="give one of them"):
+        run(SMALL, unbroken[1].parent, resume=True, overwrite=True)
+    with pytest.raises(InputError, match="nothing to resume"):
+        run(SMALL, tmp_path, resume=True)
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="not the folder of a run"):
+        run(SMALL, tmp_path, overwrite=True)
+    assert (tmp_path / "small" / "thesis.txt").exists()
+    assert before == {path: path.stat().st_mtime_ns for path in unbroken[1].rglob("*")}
+
+
+def test_overwrite_starts_anew(tmp_path):
+    first = run(replace(SMALL, epochs=1), tmp_path)
+    second = run(SMALL, tmp_path, overwrite=True)
+    assert (first["steps"], second["steps"]) == (12, 36)
+
+
+def test_best_and_last_checkpoints_stand_side_by_side(unbroken):
+    rows = [json.loads(line) for line in (unbroken[1] / "metrics.jsonl").read_text().splitlines()]
+    best = max(rows, key=lambda row: row["test_accuracy"])
+    assert [path.name for path in (unbroken[1] / "checkpoints" / "last").glob("[0-9]*")] == ["36"]
+    assert [path.name for path in (unbroken[1] / "checkpoints" / "best").glob("[0-9]*")] == [str(best["step"])]
+
+
+def test_evaluation_can_be_rarer_than_epochs(tmp_path):
+    run(replace(SMALL, evaluate_every=2), tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "small" / "metrics.jsonl").read_text().splitlines()]
+    assert ["test_accuracy" in row for row in rows] == [False, True, True]
+
+
