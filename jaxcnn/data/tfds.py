@@ -146,8 +146,7 @@ def _read(
     def examples() -> Iterator[tuple[int, str, np.ndarray]]:
         row = 0
         for split, source in splits:
-            for place in range(len(source)):
-                example = source[place]
+            for place, example in enumerate(_chunks(source)):
                 image, labels[row] = example[keys[0]], example[keys[1]]
                 if image.dtype != np.uint8:
                     raise InputError(f"{config.source} has images of {image.dtype}; only uint8 is read")
@@ -155,6 +154,12 @@ def _read(
                 row += 1
 
     return stack(count, examples(), config.size, config.channels), labels
+
+
+def _chunks(source: Any, size: int = 256) -> Iterator[dict[str, Any]]:
+    """All examples; asking for many at once halves the time of reading small ones."""
+    for start in range(0, len(source), size):
+        yield from source.__getitems__(range(start, min(start + size, len(source))))
 
 
 def _line(error: Exception) -> str:
