@@ -1,8 +1,8 @@
 """Convolutional networks in JAX as values and pure functions.
 
-    net = jaxcnn.create("lenet5", classes=10)
-    params, batch_stats = jaxcnn.init(net, jax.random.key(0), (28, 28, 1))
-    logits, batch_stats = jaxcnn.apply(net, params, batch_stats, images)
+net = jaxcnn.create("lenet5", classes=10)
+params, batch_stats = jaxcnn.init(net, jax.random.key(0), (28, 28, 1))
+logits, batch_stats = jaxcnn.apply(net, params, batch_stats, images)
 """
 
 from jaxcnn import ops, spec, zoo

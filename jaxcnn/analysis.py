@@ -61,12 +61,12 @@ def _leaf_field(leaf: Leaf, shape: Shape, field: Field) -> Field:
     return Field(size + reach * jump, jump * stride[0], start + (reach / 2 - before) * jump)
 
 
-def receptive_field(net: Spec, shape: Shape, path: str = "", field: Field = Field()) -> dict[str, Field]:
+def receptive_field(net: Spec, shape: Shape, path: str = "") -> dict[str, Field]:
     """The receptive field after every named node, along the input's first dimension, for examples of `shape`.
 
     Where branches meet, the widest field counts. A flattened or globally pooled value keeps the field it had.
     """
-    return _fields(net, tuple(shape), path, field)[0]
+    return _fields(net, tuple(shape), path, Field())[0]
 
 
 def _fields(spec: Spec, shape: Shape, path: str, field: Field) -> tuple[dict[str, Field], Field, Shape]:
@@ -92,18 +92,17 @@ def summary(net: Spec, shape: Shape) -> str:
     """
     rows = walk(net, shape)
     fields = receptive_field(net, shape)
-    table = [("layer", "kind", "output", "parameters", "MACs", "field", "jump", "start")]
+    table = [["layer", "kind", "output", "parameters", "MACs", "field", "jump", "start"]]
     parameters = statistics = 0
     for row in rows:
         count = sum(math.prod(parameter.shape) for parameter in row.layout.params.values())
         parameters += count
         statistics += sum(math.prod(parameter.shape) for parameter in row.layout.stats.values())
-        field = fields.get(row.path)
-        looks = field is not None and len(row.layout.output) > 1
-        seen = (str(field.size), str(field.jump), f"{field.start:g}") if looks else ("", "", "")
+        field = fields.get(row.path) if len(row.layout.output) > 1 else None
+        seen = [str(field.size), str(field.jump), f"{field.start:g}"] if field else ["", "", ""]
+        numbers = [f"{number:,}" if number else "" for number in (count, row_macs(row))]
         output = "x".join(map(str, row.layout.output))
-        numbers = (f"{number:,}" if number else "" for number in (count, row_macs(row)))
-        table.append((row.path, type(row.leaf).__name__, output, *numbers, *seen))
+        table.append([row.path, type(row.leaf).__name__, output, *numbers, *seen])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     aligned = ["<"] * 3 + [">"] * 5
     lines = [

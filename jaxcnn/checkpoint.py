@@ -62,7 +62,7 @@ def restore(folder: Path, model: Any, training: Any = None) -> tuple[Any, Any]:
         place = Path(folder) / str(step)
         try:
             for name, tree in wanted.items():
-                saved = ocp.StandardCheckpointer().metadata(place.absolute() / name).item_metadata.tree
+                saved = ocp.StandardCheckpointer().metadata(place.absolute() / name).item_metadata.tree  # type: ignore[union-attr]
                 _check_same(place, _shapes(saved), _shapes(tree))
             args = ocp.args.Composite(**{name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()})
             restored = checkpoints.restore(step, args=args)
@@ -87,4 +87,6 @@ def _check_same(place: Path, saved: dict[str, tuple[int, ...]], wanted: dict[str
     for path in [*wanted, *saved]:
         if saved.get(path) != wanted.get(path):
             there, here = saved.get(path, "absent"), wanted.get(path, "absent")
-            raise InputError(f"the checkpoint {place} is of another network: {path} is {there} there and {here} in this one")
+            raise InputError(
+                f"the checkpoint {place} is of another network: {path} is {there} there and {here} in this one"
+            )

@@ -44,7 +44,9 @@ def _say(sentence: str, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="jaxcnn", description="Convolutional networks in JAX as values and pure functions.")
+    parser = argparse.ArgumentParser(
+        prog="jaxcnn", description="Convolutional networks in JAX as values and pure functions."
+    )
     parser.add_argument("--version", action="version", version=f"jaxcnn {jaxcnn.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     commands.add_parser("train", help="train a network (the same as python train.py; train --help lists the fields)")
@@ -134,7 +136,13 @@ def _train(arguments: list[str], program: str) -> int:
     from jaxcnn.training import Diverged, Interrupted, fit
 
     try:
-        fit(config, results=options.results, resume=options.resume, overwrite=options.overwrite, command=command)
+        fit(
+            config,
+            results=options.results,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            command=command,
+        )
     except Diverged as error:
         return _say(str(error), FAILED)
     except Interrupted as error:
@@ -191,7 +199,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         jax.jit(partial(eval_step, task=task)), state, len(dataset.test.labels), config.batch_size, take
     )  # fmt: skip
     console = Console(highlight=False, markup=False)
-    console.print(f"{config.network} ({arguments.checkpoint}) on {len(dataset.test.labels):,} test images of {dataset.name}")
+    console.print(
+        f"{config.network} ({arguments.checkpoint}) on {len(dataset.test.labels):,} test images of {dataset.name}"
+    )
     console.print(f"accuracy {result.accuracy:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f} nats\n")
     console.print(confusion_text(result.confusion, dataset.classes), soft_wrap=True)
     return 0
@@ -199,6 +209,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     import jax
+    import jax.numpy as jnp
     import numpy as np
     from rich.console import Console
 
@@ -208,7 +219,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     _, facts, net, params, batch_stats = _restored(arguments.folder, arguments.checkpoint)
     height, width, channels = facts.input
     images = np.stack([read_image(path, (height, width), channels) for path in arguments.images])
-    logits, _ = jaxcnn.apply(net, params, batch_stats, normalize(images, facts.mean, facts.std))
+    logits, _ = jaxcnn.apply(net, params, batch_stats, normalize(jnp.asarray(images), facts.mean, facts.std))
     console = Console(highlight=False, markup=False)
     for path, probabilities in zip(arguments.images, np.asarray(jax.nn.softmax(logits)), strict=True):
         console.print(f"{path}\n{_bars(probabilities, facts.classes)}")
@@ -234,9 +245,9 @@ def _summary(arguments: argparse.Namespace) -> int:
     known = jaxcnn.zoo.NETWORKS.get(arguments.network)
     with input_errors():
         net = jaxcnn.create(arguments.network, **options)
-    if arguments.input is None and known is None:
+    shape = tuple(arguments.input or (known.input if known else ()))
+    if not shape:
         raise InputError(f"{arguments.network} is your own network: give its --input HEIGHT WIDTH CHANNELS")
-    shape = tuple(arguments.input) if arguments.input else known.input
     if len(shape) < 2 or min(shape) < 1:
         raise InputError(f"--input takes height, width and channels, each at least 1, not {' '.join(map(str, shape))}")
     with input_errors(f"network {arguments.network!r} cannot take images of {'x'.join(map(str, shape))}"):

@@ -45,10 +45,19 @@ class DataConfig:
     """Mirror training images left to right, half of the time."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.test_fraction < 1, f"data.test_fraction must be between 0 and 1, not {self.test_fraction}")
+        _require(
+            0 < self.test_fraction < 1,
+            f"data.test_fraction must be between 0 and 1, not {self.test_fraction}",
+        )
         _require(self.crop_padding >= 0, f"data.crop_padding must not be negative, not {self.crop_padding}")
-        _require(self.size is None or min(self.size) > 0, f"data.size must be a positive height and width, not {self.size}")
-        _require(self.std is None or min(self.std) > 0, f"data.std must be positive in every channel, not {self.std}")
+        _require(
+            self.size is None or min(self.size) > 0,
+            f"data.size must be a positive height and width, not {self.size}",
+        )
+        _require(
+            self.std is None or min(self.std) > 0,
+            f"data.std must be positive in every channel, not {self.std}",
+        )
 
 
 @dataclass(frozen=True)
@@ -101,8 +110,14 @@ class LossConfig:
     """Times half the sum of the kernels' squares."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.label_smoothing < 1, f"loss.label_smoothing must be in [0, 1), not {self.label_smoothing}")
-        _require(min(self.l1, self.l2) >= 0, f"loss.l1 and loss.l2 must not be negative, not {self.l1} and {self.l2}")
+        _require(
+            0 <= self.label_smoothing < 1,
+            f"loss.label_smoothing must be in [0, 1), not {self.label_smoothing}",
+        )
+        _require(
+            min(self.l1, self.l2) >= 0,
+            f"loss.l1 and loss.l2 must not be negative, not {self.l1} and {self.l2}",
+        )
 
 
 @dataclass(frozen=True)
@@ -131,7 +146,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         plain = re.fullmatch(r"[\w][\w.+-]*", self.name)
-        _require(plain, f"name must be letters, digits, '.', '_', '+' or '-' (it names a folder), not {self.name!r}")
+        _require(
+            plain,
+            f"name must be letters, digits, '.', '_', '+' or '-' (it names a folder), not {self.name!r}",
+        )
         for name in "epochs", "batch_size", "evaluate_every":
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in "seed", "checkpoint_every":

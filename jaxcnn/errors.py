@@ -20,4 +20,6 @@ def input_errors(about: str = "") -> Iterator[None]:
     except ValueError as error:
         parts = [about] if about else []
         parts.append(str(error))
-        raise InputError(": ".join(parts) + "".join(f" ({note})" for note in getattr(error, "__notes__", []))) from error
+        raise InputError(
+            ": ".join(parts) + "".join(f" ({note})" for note in getattr(error, "__notes__", []))
+        ) from error

@@ -43,7 +43,7 @@ class Mode(NamedTuple):
     train: bool = False
     rng: Array | None = None
     mask: Array | None = None
-    edits: Mapping[str, Callable[[Array], Array]] = {}  # noqa: RUF012  (never mutated)
+    edits: Mapping[str, Callable[[Array], Array]] = {}
 
 
 class Forward(NamedTuple):

@@ -93,7 +93,9 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             return Layout((*_slide(sizes, window, leaf.stride, leaf.padding, leaf.dilation), width), params)
         case Dense():
             if spatial:
-                raise ValueError(f"a dense layer takes a vector, not {_times(shape)}: put Flatten or GlobalPool before it")
+                raise ValueError(
+                    f"a dense layer takes a vector, not {_times(shape)}: put Flatten or GlobalPool before it"
+                )
             params = {"kernel": Parameter((channels, leaf.width), _he)}
             if leaf.bias:
                 params["bias"] = Parameter((leaf.width,), _zeros)
@@ -121,7 +123,9 @@ def _times(shape: Shape) -> str:
 def _slide(sizes, window, stride, padding, dilation):
     stride = ops.per_dimension(stride, len(sizes), "stride")
     dilation = ops.per_dimension(dilation, len(sizes), "dilation")
-    return ops.output_sizes(sizes, window, stride, ops.padding_pairs(padding, sizes, window, stride, dilation), dilation)
+    return ops.output_sizes(
+        sizes, window, stride, ops.padding_pairs(padding, sizes, window, stride, dilation), dilation
+    )
 
 
 def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:
@@ -133,7 +137,8 @@ def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:
         case "mul":
             result = tuple(map(max, zip(*shapes, strict=False)))
             fits = all(
-                len(shape) == len(first) and all(n in (1, m) for n, m in zip(shape, result, strict=False)) for shape in shapes
+                len(shape) == len(first) and all(n in (1, m) for n, m in zip(shape, result, strict=False))
+                for shape in shapes
             )
         case "concat":
             fits = all(shape[:-1] == first[:-1] for shape in shapes)

@@ -55,7 +55,9 @@ def reporting(console: Console, epochs: int, steps: int, done: int) -> Iterator[
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=60) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=60
+    ) as bar:
         task = bar.add_task("compiling", total=steps, completed=done, figures="")
         yield Reporter(console, bar, task, epochs)
 
@@ -117,5 +119,9 @@ def show_result(
     console.print("confusion matrix of the test images")
     console.print(Text(confusion_text(confusion, classes)), soft_wrap=True)
     console.print()
-    console.print(f"{result['steps']:,} steps in {result['seconds']:.1f} s, {result['images_per_second']:,.0f} images/s")
-    console.print(Text(f"files in {folder}/: result.json, metrics.jsonl, curves.png, confusion_matrix.png, checkpoints/"))
+    console.print(
+        f"{result['steps']:,} steps in {result['seconds']:.1f} s, {result['images_per_second']:,.0f} images/s"
+    )
+    console.print(
+        Text(f"files in {folder}/: result.json, metrics.jsonl, curves.png, confusion_matrix.png, checkpoints/")
+    )

@@ -66,7 +66,9 @@ def open_run(folder: Path, config: TrainConfig, facts: Facts, resume: bool, over
         _check_resumable(folder, config, facts)
         return
     if exists and not overwrite:
-        raise InputError(f"{folder} exists: continue it with --resume, replace it with --overwrite, or choose another --name")
+        raise InputError(
+            f"{folder} exists: continue it with --resume, replace it with --overwrite, or choose another --name"
+        )
     if exists:
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder} is not the folder of a run (it has no config.json), so it is not overwritten")
@@ -87,7 +89,7 @@ def _check_resumable(folder: Path, config: TrainConfig, facts: Facts) -> None:
                 f"{folder} was run with {name} = {old.get(name)!r}, not {new.get(name)!r}: resume with the same settings"
             )
     if facts_before != facts:
-        raise InputError(f"{folder} was run on other data: its classes, image size or statistics differ from those of now")
+        raise InputError(f"{folder} was run on other data: its classes, image size or statistics differ from now")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -140,7 +142,9 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     devices = jax.devices()
@@ -187,7 +191,15 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: tuple[str, ...], 
         for row, column in np.ndindex(count, count):
             if confusion[row, column]:
                 color = "white" if share[row, column] > 0.5 else "black"
-                axis.text(column, row, str(confusion[row, column]), ha="center", va="center", color=color, fontsize=8)
+                axis.text(
+                    column,
+                    row,
+                    str(confusion[row, column]),
+                    ha="center",
+                    va="center",
+                    color=color,
+                    fontsize=8,
+                )
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(title)

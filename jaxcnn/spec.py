@@ -126,7 +126,9 @@ class Graph:
         known = {"in"}
         for node in self.nodes:
             if not node.name or "." in node.name or node.name in known:
-                raise ValueError(f"node name {node.name!r} must be new, not empty and without dots; known: {sorted(known)}")
+                raise ValueError(
+                    f"node name {node.name!r} must be new, not empty and without dots; known: {sorted(known)}"
+                )
             if not node.inputs:
                 raise ValueError(f"node {node.name!r} needs at least one input, for example 'in'")
             if missing := [name for name in node.inputs if name not in known]:

@@ -7,7 +7,7 @@ and compared.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
@@ -44,7 +44,7 @@ class Task:
     optimizer: optax.GradientTransformation
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    loss: LossConfig = LossConfig()
+    loss: LossConfig = field(default_factory=LossConfig)
     crop_padding: int = 0
     flip: bool = False
 
@@ -56,7 +56,7 @@ class Metrics(NamedTuple):
     gradient_norm: Array
     loss_sum: Array  # of the cross-entropy
     correct: Array
-    count: Array
+    examples: Array
 
 
 class Sums(NamedTuple):
@@ -64,7 +64,7 @@ class Sums(NamedTuple):
 
     loss: Array
     correct: Array
-    count: Array
+    examples: Array
     bad_step: Array
 
 
@@ -121,7 +121,7 @@ def train_step(state: TrainState, batch: Batch, key: Array, *, task: Task) -> tu
         gradient_norm=optax.tree.norm(gradients),
         loss_sum=jnp.sum(jnp.where(batch.mask > 0, entropies, 0)),
         correct=right.sum(dtype=jnp.int32),
-        count=batch.mask.sum().astype(jnp.int32),
+        examples=batch.mask.sum().astype(jnp.int32),
     )
     return TrainState(params, batch_stats, opt_state, state.step + 1), metrics  # type: ignore[arg-type]
 
@@ -134,7 +134,7 @@ def guarded_step(
     finite = jnp.isfinite(metrics.loss) & jnp.isfinite(metrics.gradient_norm)
     running = sums.bad_step < 0
     added = Sums(
-        sums.loss + metrics.loss_sum, sums.correct + metrics.correct, sums.count + metrics.count, sums.bad_step
+        sums.loss + metrics.loss_sum, sums.correct + metrics.correct, sums.examples + metrics.examples, sums.bad_step
     )  # fmt: skip
     stopped = sums._replace(bad_step=jnp.where(running, state.step, sums.bad_step))
     keep = finite & running
@@ -182,7 +182,10 @@ def first_not_finite(task: Task, state: TrainState, batch: Batch, key: Array) ->
         run = forward(task.net, state.params, state.batch_stats, images, train=True, rng=rng, mask=batch.mask)
         loss, gradients = jax.value_and_grad(lambda p: objective(task, p, state, images, batch, key)[0])(state.params)
         return {
-            name: {path: jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all() for path, tree in trees.items()}
+            name: {
+                path: jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
+                for path, tree in trees.items()
+            }
             for name, trees in {
                 "parameters": state.params,
                 "running statistics": state.batch_stats,

@@ -51,7 +51,17 @@ from jaxcnn.steps import (
 )
 from jaxcnn.zoo import create
 
-__all__ = ["Diverged", "Interrupted", "Plan", "Task", "TrainState", "eval_step", "fit", "prepare", "train_step"]
+__all__ = [
+    "Diverged",
+    "Interrupted",
+    "Plan",
+    "Task",
+    "TrainState",
+    "eval_step",
+    "fit",
+    "prepare",
+    "train_step",
+]
 
 
 class Diverged(RuntimeError):
@@ -90,16 +100,24 @@ def prepare(config: TrainConfig) -> Plan:
     with input_errors(f"network {config.network!r} cannot take images of {'x'.join(map(str, shape))}"):
         abstract(net, shape)
         if output_shape(net, shape) != (len(dataset.classes),):
-            raise ValueError(f"its output is {output_shape(net, shape)}, not one number for each of {len(dataset.classes)} classes")
+            raise ValueError(
+                f"its output is {output_shape(net, shape)}, not one number for each of {len(dataset.classes)} classes"
+            )
     size = len(dataset.train.labels)
     if config.batch_size > size:
-        raise InputError(f"batch_size {config.batch_size} is larger than the {size} training images of {config.data.source}")
+        raise InputError(
+            f"batch_size {config.batch_size} is larger than the {size} training images of {config.data.source}"
+        )
     if config.batch_size % jax.device_count():
-        raise InputError(f"batch_size {config.batch_size} must be a multiple of the {jax.device_count()} devices it is spread over")
+        raise InputError(
+            f"batch_size {config.batch_size} must be a multiple of the {jax.device_count()} devices it is spread over"
+        )
     mean, std = channel_statistics(dataset.train.images)
     mean, std = config.data.mean or mean, config.data.std or std
     if {len(mean), len(std)} != {shape[-1]}:
-        raise InputError(f"data.mean and data.std need one number for each of {shape[-1]} channels, not {mean} and {std}")
+        raise InputError(
+            f"data.mean and data.std need one number for each of {shape[-1]} channels, not {mean} and {std}"
+        )
     steps_per_epoch = -(-size // config.batch_size)
     task = Task(
         net, optimizer.make(config.optimizer, steps_per_epoch, config.epochs), mean, std, config.loss,
@@ -181,7 +199,12 @@ class _Run:
 
     def save(self, checkpoints: Any) -> None:
         state = self.state
-        checkpoint.save(checkpoints, self.done, (state.params, state.batch_stats), (state.opt_state, state.step, self.sums))
+        checkpoint.save(
+            checkpoints,
+            self.done,
+            (state.params, state.batch_stats),
+            (state.opt_state, state.step, self.sums),
+        )
 
     def seconds(self) -> float:
         """Seconds of this run so far, those before a resumption included."""
@@ -259,10 +282,11 @@ def fit(
 
 def _introduce(console: Any, plan: Plan) -> None:
     dataset, config = plan.dataset, plan.config
+    train, test = len(dataset.train.labels), len(dataset.test.labels)
     shape = "x".join(map(str, plan.facts.input))
     console.print(
-        f"{config.network} on {dataset.name}: {len(dataset.train.labels):,} training and {len(dataset.test.labels):,} test "
-        f"images of {shape}, {len(dataset.classes)} classes; {config.epochs} epochs of {plan.steps_per_epoch:,} steps",
+        f"{config.network} on {dataset.name}: {train:,} training and {test:,} test images "
+        f"of {shape}, {len(dataset.classes)} classes; {config.epochs} epochs of {plan.steps_per_epoch:,} steps",
         soft_wrap=True, markup=False,
     )  # fmt: skip
 
@@ -272,8 +296,11 @@ def _train_epoch(run: _Run, epoch: int, stops: list[int], last: Any, report: Rep
     first = run.done - epoch * per_epoch
     if first == 0:
         run.sums = jax.device_put(empty_sums(), run.steps.everywhere)
-    order, key = epoch_order(config.seed, epoch, len(run.plan.dataset.train.labels)), epoch_key(config.seed, epoch)
-    shown, seen, compiling = 0.0, int(run.sums.count), run.watch.images == 0
+    order, key = (
+        epoch_order(config.seed, epoch, len(run.plan.dataset.train.labels)),
+        epoch_key(config.seed, epoch),
+    )
+    shown, seen, compiling = 0.0, int(run.sums.examples), run.watch.images == 0
     if not compiling:
         run.watch.start()
     for index, (ids, mask) in enumerate(padded(order, config.batch_size, first), start=first + 1):
@@ -282,11 +309,11 @@ def _train_epoch(run: _Run, epoch: int, stops: list[int], last: Any, report: Rep
         jax.block_until_ready(before)  # one step ahead of the device, not a whole epoch
         now = time.perf_counter()
         if compiling and index == first + 1:
-            seen = int(run.sums.count)
+            seen = int(run.sums.examples)
             run.watch.start()
         elif now - shown > 0.25 or index == per_epoch:
             run.check_finite()
-            count = int(run.sums.count)
+            count = int(run.sums.examples)
             report.step(
                 epoch + 1, epoch * per_epoch + index, float(run.sums.loss) / count, int(run.sums.correct) / count,
                 run.watch.speed(count - seen),
@@ -301,7 +328,7 @@ def _train_epoch(run: _Run, epoch: int, stops: list[int], last: Any, report: Rep
             run.check_finite()
             run.save(last)
     run.check_finite()
-    run.watch.stop(int(run.sums.count) - seen)
+    run.watch.stop(int(run.sums.examples) - seen)
 
 
 def _interrupted(run: _Run, stops: list[int]) -> Interrupted:
@@ -310,7 +337,7 @@ def _interrupted(run: _Run, stops: list[int]) -> Interrupted:
 
 
 def _finish_epoch(run: _Run, epoch: int, last: Any, best: Any, report: Reporter) -> None:
-    config, count = run.plan.config, int(run.sums.count)
+    config, count = run.plan.config, int(run.sums.examples)
     row: dict[str, Any] = {
         "epoch": epoch + 1,
         "step": run.done,
@@ -344,7 +371,9 @@ def _conclude(run: _Run, command: str, console: Any) -> dict[str, Any]:
         "seconds": round(seconds, 2), "images_per_second": round(run.rows[-1]["images_per_second"], 1),
         "versions": versions(), "machine": machine(), "command": command,
     }  # fmt: skip
-    title = f"{config.network} on {plan.dataset.name}: {test.accuracy:.2%} of {len(plan.dataset.test.labels):,} test images"
+    title = (
+        f"{config.network} on {plan.dataset.name}: {test.accuracy:.2%} of {len(plan.dataset.test.labels):,} test images"
+    )
     draw_curves(run.folder / "curves.png", run.rows, title)
     draw_confusion(run.folder / "confusion_matrix.png", test.confusion, plan.dataset.classes, title)
     write_json(run.folder / "result.json", result)

@@ -134,6 +134,8 @@ CONVOLUTIONS = [
     Convolution("asymmetric pairs", (5, 6), (3, 2), (2, 1), ((0, 2), (1, 0)), ((0, 2), (1, 0))),
     Convolution("padding wider than the window", (4, 4), (2, 2), (1, 1), 3, ((3, 3), (3, 3))),
     Convolution("1x1, stride 2", (5, 6), (1, 1), (2, 2), 0, ((0, 0), (0, 0))),
+    Convolution("1x1, padded", (4, 3), (1, 1), (1, 1), 1, ((1, 1), (1, 1))),
+    Convolution("1x1, two groups, strided", (5, 4), (1, 1), (2, 1), 0, ((0, 0), (0, 0)), (1, 1), 2, 4, 6),
     Convolution("stride leaves pixels unread", (8, 7), (2, 2), (3, 4), 0, ((0, 0), (0, 0))),
     Convolution("dilated", (7, 7), (3, 3), (1, 1), 0, ((0, 0), (0, 0)), (2, 2)),
     Convolution("dilated, strided, padded", (9, 8), (3, 2), (2, 3), (2, 1), ((2, 2), (1, 1)), (2, 3)),
@@ -187,9 +189,7 @@ def avg_pool(
     return y / divisor[None, ..., None], dx
 
 
-def batch_norm(
-    x: Array, scale: Array, bias: Array, eps: float, keep: NDArray[np.bool_]
-) -> tuple[Array, Array, Array]:
+def batch_norm(x: Array, scale: Array, bias: Array, eps: float, keep: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
     """Algorithm 1 of Ioffe and Szegedy, channel by channel; the examples in `keep` make the statistics."""
     y, means, variances = np.zeros_like(x), np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
     for c in range(x.shape[-1]):

@@ -19,7 +19,19 @@ from PIL import Image
 from jaxcnn.cli import main
 
 ROOT = Path(__file__).parent.parent
-TINY = ("--data.size", "8", "8", "--network", "mlp", "--epochs", "2", "--batch-size", "128", "--data.crop-padding", "0")
+TINY = (
+    "--data.size",
+    "8",
+    "8",
+    "--network",
+    "mlp",
+    "--epochs",
+    "2",
+    "--batch-size",
+    "128",
+    "--data.crop-padding",
+    "0",
+)
 
 
 class Done(NamedTuple):
@@ -34,7 +46,12 @@ def jaxcnn(*arguments, cwd, program="jaxcnn"):
     An exception that escapes fails the test: it is the traceback that a user would see.
     """
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err), patch.dict(os.environ, COLUMNS="120"):
+    with (
+        contextlib.chdir(cwd),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        patch.dict(os.environ, COLUMNS="120"),
+    ):
         try:
             status = main([str(argument) for argument in arguments], program=program)
         except SystemExit as leaving:  # argparse and tyro leave this way
@@ -86,13 +103,17 @@ def test_train_py_and_the_train_command_are_the_same(trained, tmp_path):
 
 
 def test_bad_input_ends_a_process_with_code_2_and_without_a_traceback(tmp_path):
-    refused(in_a_process(str(ROOT / "train.py"), "--network", "resnet", cwd=tmp_path), "there is no network 'resnet'")
+    refused(
+        in_a_process(str(ROOT / "train.py"), "--network", "resnet", cwd=tmp_path),
+        "there is no network 'resnet'",
+    )
     refused(in_a_process(str(ROOT / "train.py"), "--epoch", "3", cwd=tmp_path), "--epoch")
     assert not list(tmp_path.iterdir())
 
 
 def test_flags_change_what_a_config_file_says(tmp_path):
-    config = "from jaxcnn.config import *\nconfig = TrainConfig(name='mine', network='mlp', epochs=7, batch_size=128, data=DataConfig())\n"
+    config = "config = TrainConfig(name='mine', network='mlp', epochs=7, batch_size=128, data=DataConfig())\n"
+    config = f"from jaxcnn.config import *\n{config}"
     (tmp_path / "mine.py").write_text(config)
     done = train("mine.py", "--epochs", "1", "--optimizer.lr", "1e-2", "--results", "elsewhere", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -173,12 +194,18 @@ BAD_TRAINING = {
     "wrong type": (["--epochs", "many"], ["--epochs", "many"]),
     "unknown choice": (["--optimizer.name", "adagrad"], ["adagrad", "adam"]),
     "value out of range": (["--epochs", "0"], ["epochs must be at least 1, not 0"]),
-    "nested value out of range": (["--loss.label-smoothing", "2"], ["loss.label_smoothing must be in [0, 1), not 2"]),
+    "nested value out of range": (
+        ["--loss.label-smoothing", "2"],
+        ["loss.label_smoothing must be in [0, 1), not 2"],
+    ),
     "unknown network": (["--network", "resnet"], ["there is no network 'resnet'", "lenet5"]),
     "unknown data set": (["--data.source", "mnist"], ["unknown data source 'mnist'"]),
     "missing folder": (["--data.source", "folder:nowhere"], ["nowhere"]),
     "network too deep for the images": (["--data.size", "8", "8"], ["lenet5", "8x8x1", "layer 'conv2'"]),
-    "batch larger than the data": (["--batch-size", "2000"], ["batch_size 2000 is larger than the", "training images"]),
+    "batch larger than the data": (
+        ["--batch-size", "2000"],
+        ["batch_size 2000 is larger than the", "training images"],
+    ),
     "bad name": (["--name", "../up"], ["name must be letters"]),
     "nothing to resume": (["--resume"], ["nothing to resume: results/digits does not exist"]),
 }
@@ -194,10 +221,16 @@ def test_bad_training_input_gets_a_sentence_and_leaves_nothing_behind(case, tmp_
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("from jaxcnn.config import *\nconfig = TrainConfig(epoch=3)\n", "unexpected keyword argument 'epoch'"),
+        (
+            "from jaxcnn.config import *\nconfig = TrainConfig(epoch=3)\n",
+            "unexpected keyword argument 'epoch'",
+        ),
         ("config = 3\n", "must define `config = TrainConfig(...)`"),
         ("config = TrainConfig(\n", "SyntaxError"),
-        ("from jaxcnn.config import *\nconfig = TrainConfig(batch_size=0)\n", "batch_size must be at least 1"),
+        (
+            "from jaxcnn.config import *\nconfig = TrainConfig(batch_size=0)\n",
+            "batch_size must be at least 1",
+        ),
     ],
 )
 def test_a_config_file_that_cannot_be_used_is_named(text, part, tmp_path):

@@ -30,9 +30,7 @@ def digits(text: str) -> np.ndarray:
 def correlate(image: ArrayLike, kernel: ArrayLike, **options: Any) -> np.ndarray:
     """One channel in, one channel out."""
     x, h = (np.asarray(a, np.float64) for a in (image, kernel))
-    return np.asarray(ops.conv(jnp.asarray(x[None, ..., None]), jnp.asarray(h[..., None, None]), **options))[
-        0, ..., 0
-    ]
+    return np.asarray(ops.conv(jnp.asarray(x[None, ..., None]), jnp.asarray(h[..., None, None]), **options))[0, ..., 0]
 
 
 def convolve(image: ArrayLike, kernel: ArrayLike) -> np.ndarray:
@@ -80,15 +78,10 @@ def test_padding_modes_are_those_of_numpy(mode, sizes):
 
 
 def test_a_number_as_padding_mode_is_the_constant_around_the_image():
-    assert (
-        correlate([[5.0]], [[1, 2], [3, 4]], padding=((1, 0), (0, 1)), padding_mode=-1.5).item()
-        == -1.5 * 7 + 15
-    )
+    assert correlate([[5.0]], [[1, 2], [3, 4]], padding=((1, 0), (0, 1)), padding_mode=-1.5).item() == -1.5 * 7 + 15
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CONVOLUTIONS if all(p == q for p, q in c.pairs)], ids=lambda c: c.name
-)
+@pytest.mark.parametrize("case", [c for c in CONVOLUTIONS if all(p == q for p, q in c.pairs)], ids=lambda c: c.name)
 def test_value_and_gradients_equal_those_of_pytorch(case: Convolution):
     torch = pytest.importorskip("torch")
     x, kernel, gradient = case.inputs()
@@ -200,9 +193,7 @@ def test_a_detector_answers_to_edges_of_its_own_direction_only():
 def test_a_handwritten_one_has_more_vertical_than_horizontal_edge():
     images, labels = pytest.importorskip("sklearn.datasets").load_digits(return_X_y=True)
     ones = images.reshape(-1, 8, 8)[labels == 1]
-    vertical, horizontal = (
-        np.mean([abs(correlate(one, k)) for one in ones[:20]]) for k in (VERTICAL, HORIZONTAL)
-    )
+    vertical, horizontal = (np.mean([abs(correlate(one, k)) for one in ones[:20]]) for k in (VERTICAL, HORIZONTAL))
     assert vertical > 2 * horizontal
 
 

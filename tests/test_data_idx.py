@@ -136,9 +136,7 @@ def test_a_folder_that_is_none_is_named(folder: Path):
 
 def test_a_missing_file_is_named_with_its_other_spellings(folder: Path):
     (folder / "t10k-labels-idx1-ubyte").unlink()
-    refused(
-        folder, r"has no file t10k-labels-idx1-ubyte \(nor t10k-labels-idx1-ubyte.gz, t10k-labels.idx1-ubyte"
-    )
+    refused(folder, r"has no file t10k-labels-idx1-ubyte \(nor t10k-labels-idx1-ubyte.gz, t10k-labels.idx1-ubyte")
 
 
 @pytest.mark.parametrize("length", [0, 3, 12, 16, 500])

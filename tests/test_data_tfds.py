@@ -25,9 +25,7 @@ KINDS = tfds.features
 IMAGE, LABEL = KINDS.Image(shape=(None, None, 3)), KINDS.ClassLabel(names=["round", "square"])
 
 
-def prepare(
-    folder: Path, name: str, sizes: dict[str, int], features: dict | None = None, secret: str = ""
-) -> None:
+def prepare(folder: Path, name: str, sizes: dict[str, int], features: dict | None = None, secret: str = "") -> None:
     """Prepare a data set of PIXELS in array_record. PNG bytes need no TensorFlow, pixels would.
 
     Labels alternate, but for -1 in the split `secret`.
@@ -174,9 +172,7 @@ def test_preparing_without_tensorflow_says_how_to_get_it(tmp_path: Path, monkeyp
     )
 
 
-def test_a_failed_download_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
-):
+def test_a_failed_download_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
     def fail(builder, **options):
         print("Downloading and preparing ...")
         logging.warning("Retrying")
@@ -190,9 +186,7 @@ def test_a_failed_download_is_a_sentence(
         tmp_path,
         "could not download and prepare mnist: Name or service not known; .*--data.manual_dir",
     )
-    refused(
-        "mnist", tmp_path, "data.manual_dir .*nowhere is not a folder", manual_dir=str(tmp_path / "nowhere")
-    )
+    refused("mnist", tmp_path, "data.manual_dir .*nowhere is not a folder", manual_dir=str(tmp_path / "nowhere"))
     assert capfd.readouterr() == ("", "")
 
 

@@ -29,17 +29,13 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {
-    name_of(file): file for file in [*sorted(ROOT.glob("jaxcnn/**/*.py")), ROOT / "train.py"] if file.exists()
-}
+MODULES = {name_of(file): file for file in [*sorted(ROOT.glob("jaxcnn/**/*.py")), ROOT / "train.py"] if file.exists()}
 
 
 def floor_of(module: str) -> float:
     part = module.removeprefix("jaxcnn").strip(".").split(".")[0]
     if part not in FLOORS:
-        pytest.fail(
-            f"module {module} has no floor: give {part!r} one in FLOORS, the lowest where it makes sense"
-        )
+        pytest.fail(f"module {module} has no floor: give {part!r} one in FLOORS, the lowest where it makes sense")
     return FLOORS[part]
 
 
@@ -55,9 +51,7 @@ def imports_of(module: str) -> set[str]:
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             source = ".".join([*above, *([node.module] if node.module else [])])
             # `from jaxcnn import ops` imports the module jaxcnn.ops; `from jaxcnn import init`, the package.
-            found |= {
-                inner if (inner := f"{source}.{alias.name}") in MODULES else source for alias in node.names
-            }
+            found |= {inner if (inner := f"{source}.{alias.name}") in MODULES else source for alias in node.names}
     return {name for name in found if name.split(".")[0] in ("jaxcnn", "train")}
 
 
@@ -100,9 +94,7 @@ def test_the_words_need_nothing_but_the_standard_library(module: str):
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("jaxcnn.zoo")])
 def test_the_zoo_speaks_in_specs_only(module: str):
-    assert {
-        name for name in imports_of(module) if not name.startswith(("jaxcnn.spec", "jaxcnn.zoo"))
-    } == set()
+    assert {name for name in imports_of(module) if not name.startswith(("jaxcnn.spec", "jaxcnn.zoo"))} == set()
 
 
 def test_the_reader_of_imports_sees_relative_and_hidden_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

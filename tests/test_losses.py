@@ -27,7 +27,9 @@ def test_label_smoothing_mixes_the_target_with_the_uniform_distribution():
     labels = jnp.array([0, 1, 2, 3, 1])
     log_p = np.asarray(jax.nn.log_softmax(logits), np.float64)
     expected = -(0.9 * log_p[np.arange(5), labels] + 0.1 * log_p.mean(1))
-    np.testing.assert_allclose(losses.cross_entropy(logits, labels, 0.1), expected, rtol=1e-6)  # a few float32 roundings
+    np.testing.assert_allclose(
+        losses.cross_entropy(logits, labels, 0.1), expected, rtol=1e-6
+    )  # a few float32 roundings
 
 
 def test_masked_mean_ignores_padding_even_if_it_is_not_finite():
@@ -36,7 +38,10 @@ def test_masked_mean_ignores_padding_even_if_it_is_not_finite():
 
 
 def test_penalties_count_kernels_and_nothing_else():
-    params = {"a": {"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([5.0])}, "b": {"scale": jnp.array([7.0])}}
+    params = {
+        "a": {"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([5.0])},
+        "b": {"scale": jnp.array([7.0])},
+    }
     assert losses.penalty(params, 0.5, 0.0) == 1.5
     assert losses.penalty(params, 0.0, 0.5) == 0.25 * 5
     assert losses.penalty(params, 0.0, 0.0) == 0

@@ -9,7 +9,10 @@ from jaxcnn import optimizer
 from jaxcnn.config import OptimizerConfig
 from jaxcnn.errors import InputError
 
-PARAMS = {"conv": {"kernel": jnp.array([2.0, -4.0]), "bias": jnp.array([3.0])}, "bn": {"scale": jnp.array([5.0])}}
+PARAMS = {
+    "conv": {"kernel": jnp.array([2.0, -4.0]), "bias": jnp.array([3.0])},
+    "bn": {"scale": jnp.array([5.0])},
+}
 GRADIENTS = jax.tree.map(lambda x: 0.1 * x + 0.3, PARAMS)
 # float32 arithmetic of a handful of operations
 CLOSE = {"rtol": 1e-5}
@@ -70,7 +73,9 @@ def test_decoupled_weight_decay_shrinks_kernels_alone_by_lr_times_decay(name):
     with_decay = one_update(OptimizerConfig(name, lr=0.1, schedule="constant", weight_decay=0.5))
     without = one_update(OptimizerConfig(name, lr=0.1, schedule="constant"))
     np.testing.assert_allclose(
-        with_decay["conv"]["kernel"] - without["conv"]["kernel"], -0.1 * 0.5 * PARAMS["conv"]["kernel"], **CLOSE
+        with_decay["conv"]["kernel"] - without["conv"]["kernel"],
+        -0.1 * 0.5 * PARAMS["conv"]["kernel"],
+        **CLOSE,
     )
     assert (with_decay["conv"]["bias"] == without["conv"]["bias"]).all()
     assert (with_decay["bn"]["scale"] == without["bn"]["scale"]).all()

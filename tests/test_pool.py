@@ -158,9 +158,7 @@ def test_value_and_gradient_equal_those_of_lax(case: Window, kind: str):
     agree(dx, back)
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in WINDOWS if all(p == q for p, q in c.pairs)], ids=lambda case: case.name
-)
+@pytest.mark.parametrize("case", [c for c in WINDOWS if all(p == q for p, q in c.pairs)], ids=lambda case: case.name)
 @every_kind
 def test_value_and_gradient_equal_those_of_pytorch(case: Window, kind: str):
     torch = pytest.importorskip("torch")

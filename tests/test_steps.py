@@ -64,7 +64,7 @@ def test_padding_a_batch_changes_neither_the_update_nor_the_statistics():
     # sums over 5 and over 5 + 3 masked examples round differently, no more
     chex.assert_trees_all_close(short.params, long.params, rtol=1e-5, atol=1e-6)
     chex.assert_trees_all_close(short.batch_stats, long.batch_stats, rtol=1e-5, atol=1e-6)
-    assert metrics.count == padded_metrics.count == 5
+    assert metrics.examples == padded_metrics.examples == 5
     assert metrics.correct == padded_metrics.correct
 
 
@@ -95,7 +95,7 @@ def test_full_and_padded_batches_share_one_compilation():
     state, sums = init_state(TASK, jax.random.key(0), (6, 6, 1)), empty_sums()
     for batch in batch_of(8), batch_of(5, padding=3), batch_of(8):
         state, sums = step(state, sums, batch, KEY)
-    assert sums.count == 21 and state.step == 3
+    assert sums.examples == 21 and state.step == 3
 
 
 def test_after_a_step_that_is_not_finite_nothing_changes_any_more():
@@ -104,7 +104,7 @@ def test_after_a_step_that_is_not_finite_nothing_changes_any_more():
     state, sums = step(state, sums, batch_of(8), KEY)
     poisoned = state.replace(params=state.params | {"fc": {"kernel": jnp.full((4, 3), jnp.inf), "bias": jnp.ones(3)}})
     after, stopped = step(poisoned, sums, batch_of(8), KEY)
-    assert stopped.bad_step == 1 and stopped.count == 8
+    assert stopped.bad_step == 1 and stopped.examples == 8
     chex.assert_trees_all_equal(after, poisoned)
     healthy, still = step(state, stopped, batch_of(8), KEY)
     assert still.bad_step == 1
@@ -143,7 +143,8 @@ state, sums = jax.device_put((init_state(TASK, jax.random.key(0), (6, 6, 1)), em
 assert len(fetch(np.arange(8), np.ones(8, np.float32)).images.sharding.device_set) == 4
 for _ in range(3):
     state, sums = steps.train(state, sums, fetch(np.arange(8, dtype=np.int32), np.ones(8, np.float32)), KEY)
-print(" ".join(repr(float(x)) for x in [sums.loss, *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]))
+numbers = [sums.loss, *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
+print(" ".join(repr(float(number)) for number in numbers))
 """
 
 
@@ -152,7 +153,11 @@ def test_four_devices_train_as_one_does():
     import os
 
     out = subprocess.run(
-        [sys.executable, "-c", SHARDED], env=os.environ | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SHARDED],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     step = jax.jit(partial(guarded_step, task=TASK))
     state, sums = init_state(TASK, jax.random.key(0), (6, 6, 1)), empty_sums()

@@ -202,7 +202,10 @@ def test_label_smoothing_and_penalties_reach_the_objective(unbroken, tmp_path):
         ({"network_options": {"depth": 3}}, r"no option depth; it has: classes, width, rate"),
         ({"network_options": {"classes": 3}}, r"their number comes from the data"),
         ({"network": "nowhere:net", "network_options": {}}, r"cannot load network 'nowhere:net'"),
-        ({"network": "lenet5", "network_options": {}}, r"cannot take images of 8x8x1.*does not fit.*layer 'conv2'"),
+        (
+            {"network": "lenet5", "network_options": {}},
+            r"cannot take images of 8x8x1.*does not fit.*layer 'conv2'",
+        ),
         ({"batch_size": 5000}, r"batch_size 5000 is larger than the 1438 training images"),
         ({"data": DataConfig("digits", mean=(0.5, 0.5, 0.5))}, r"one number for each of 1 channels"),
         ({"data": DataConfig("digit")}, r"unknown data source 'digit'.*did you mean digits"),
@@ -249,5 +252,3 @@ def test_evaluation_can_be_rarer_than_epochs(tmp_path):
     run(replace(SMALL, evaluate_every=2), tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "small" / "metrics.jsonl").read_text().splitlines()]
     assert ["test_accuracy" in row for row in rows] == [False, True, True]
-
-

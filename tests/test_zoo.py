@@ -19,9 +19,7 @@ HEAVY = 1_000_000_000  # multiply-accumulates; a network beyond that takes minut
 every_network = pytest.mark.parametrize(
     "name",
     [
-        pytest.param(
-            name, marks=[pytest.mark.slow] if jaxcnn.macs(entry.build(), entry.input) > HEAVY else []
-        )
+        pytest.param(name, marks=[pytest.mark.slow] if jaxcnn.macs(entry.build(), entry.input) > HEAVY else [])
         for name, entry in NETWORKS.items()
     ],
 )
@@ -132,8 +130,7 @@ def test_fmnist_cnn_has_the_layers_of_the_lecture_one_by_one():
     net, shape = built("fmnist_cnn")
     rows = jaxcnn.walk(net, shape)
     counts = [
-        sum(math.prod(p.shape) for p in (*row.layout.params.values(), *row.layout.stats.values()))
-        for row in rows
+        sum(math.prod(p.shape) for p in (*row.layout.params.values(), *row.layout.stats.values())) for row in rows
     ]
     published = [320, 128, 9_248, 128, 18_496, 256, 36_928, 256, 1_606_144, 2_048, 5_130]
     assert [count for count in counts if count] == published
@@ -286,9 +283,7 @@ def test_every_named_node_is_an_activation_in_order(small):
 
 def test_a_feature_that_nothing_matches_is_an_error_with_the_known_paths(small):
     params, stats, x = small
-    with pytest.raises(
-        KeyError, match=r"no layer is called 'stage3\.\*'; there are: stage1.conv, stage1.act"
-    ):
+    with pytest.raises(KeyError, match=r"no layer is called 'stage3\.\*'; there are: stage1.conv, stage1.act"):
         jaxcnn.features(SMALL, params, stats, x, ["fc", "stage3.*"])
 
 
@@ -324,18 +319,17 @@ def dropped(net, path="drop"):
 
 def test_dropout_depends_on_its_own_path_and_on_nothing_around_it():
     alone = dropped(seq(drop=Dropout(0.5)))
-    np.testing.assert_array_equal(
-        alone, dropped(seq(first=Act(), second=Act("tanh"), drop=Dropout(0.5), last=Act()))
-    )
+    np.testing.assert_array_equal(alone, dropped(seq(first=Act(), second=Act("tanh"), drop=Dropout(0.5), last=Act())))
     np.testing.assert_array_equal(alone, dropped(seq(drop=Dropout(0.5), other=Dropout(0.5))))
     assert (alone != dropped(seq(other=Dropout(0.5)), "other")).any()
 
 
 def test_initial_parameters_depend_on_their_own_path_and_on_nothing_around_it():
-    wider = seq(stem=Act(), **{node.name: node.spec for node in SMALL.nodes})
+    longer = seq(stem=Conv(2, 1), **{node.name: node.spec for node in SMALL.nodes})
     key = jax.random.key(0)
-    (first, _), (second, _) = (jaxcnn.init(net, key, (4, 4, 2)) for net in (SMALL, wider))
-    jax.tree.map(np.testing.assert_array_equal, first, second)
+    (first, _), (second, _) = (jaxcnn.init(net, key, (4, 4, 2)) for net in (SMALL, longer))
+    assert set(second) - set(first) == {"stem"}
+    jax.tree.map(np.testing.assert_array_equal, first, {path: second[path] for path in first})
 
 
 def test_kernels_begin_he_normal_biases_zero_scales_one():

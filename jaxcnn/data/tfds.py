@@ -67,9 +67,7 @@ def _builder(name: str, config: DataConfig) -> Any:
     import tensorflow_datasets as tfds
 
     if not hasattr(tfds, "builder"):  # TFDS logs whatever goes wrong in its import, and stays empty
-        raise InputError(
-            "tensorflow-datasets could not be imported, for the reason logged above: install it anew"
-        )
+        raise InputError("tensorflow-datasets could not be imported, for the reason logged above: install it anew")
     folder = os.path.expanduser(config.data_dir) if config.data_dir else None
     try:
         return tfds.builder(name, data_dir=folder, file_format="array_record")
@@ -80,9 +78,7 @@ def _builder(name: str, config: DataConfig) -> Any:
         where = folder or "its data_dir"
         raise InputError(f"TFDS knows no data set {name!r}, nor is it in {where}{hint}") from None
     except Exception as error:  # a wrong config, version, file format or syntax: each raises its own
-        hint = (
-            "; give another --data.data_dir to prepare it as array_record" if "tfrecord" in str(error) else ""
-        )
+        hint = "; give another --data.data_dir to prepare it as array_record" if "tfrecord" in str(error) else ""
         raise InputError(f"tfds:{name} cannot be opened: {_line(error)}{hint}") from error
 
 

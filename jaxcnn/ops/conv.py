@@ -65,8 +65,8 @@ def conv(
     channels = x.shape[-1]
     if groups < 1 or channels % groups or width % groups or channels // groups != fan_in:
         raise ValueError(
-            f"conv of {channels} channels in {groups} groups needs a kernel of (*window, {channels}/{groups}, a multiple "
-            f"of {groups}), not {kernel.shape}"
+            f"conv of {channels} channels in {groups} groups needs a kernel of (*window, {channels}/{groups}, "
+            f"a multiple of {groups}), not {kernel.shape}"
         )
     if bias is not None and bias.shape != (width,):
         raise ValueError(f"conv of {width} output channels needs a bias of ({width},), not {bias.shape}")
@@ -76,12 +76,12 @@ def conv(
     output_sizes(x.shape[1:-1], window, stride, pairs, dilation)
     if padding_mode != "zeros":
         x, pairs = pad(x, pairs, padding_mode), ((0, 0),) * dimensions
-    y = _correlate(x, kernel, stride, pairs, dilation, groups)
+    y: Array = _correlate(x, kernel, stride, pairs, dilation, groups)  # type: ignore[assignment]
     return y if bias is None else y + bias
 
 
 def convolve(x: Array, kernel: Array, bias: Array | None = None, **options) -> Array:
-    """True convolution: `conv` with the kernel flipped along its spatial dimensions. The options are those of `conv`."""
+    """True convolution: `conv`, with its options, by the kernel flipped along its spatial dimensions."""
     return conv(x, _flip(kernel), bias, **options)
 
 
@@ -121,7 +121,9 @@ def _input_gradient(gradient, kernel, sizes, stride, pairs, dilation, groups):
     """The gradient, spread by the stride, convolved with the flipped kernel; channels in and out change places."""
     *window, fan_in, width = kernel.shape
     flipped = _flip(kernel).reshape(*window, fan_in, groups, width // groups)
-    flipped = jnp.moveaxis(flipped, -3, -1).swapaxes(-3, -2)  # (*window, groups, O/groups, I) -> (*window, O/groups, groups, I)
+    flipped = jnp.moveaxis(flipped, -3, -1).swapaxes(
+        -3, -2
+    )  # (*window, groups, O/groups, I) -> (*window, O/groups, groups, I)
     flipped = flipped.reshape(*window, width // groups, groups * fan_in)
     around = []
     for n, out, k, s, d, (before, _) in zip(sizes, gradient.shape[1:-1], window, stride, dilation, pairs, strict=True):

@@ -31,7 +31,12 @@ def max_pool(x: Array, window: Size, stride: Size | None = None, *, padding: Pad
 
 
 def avg_pool(
-    x: Array, window: Size, stride: Size | None = None, *, padding: Padding = 0, count_include_pad: bool = True
+    x: Array,
+    window: Size,
+    stride: Size | None = None,
+    *,
+    padding: Padding = 0,
+    count_include_pad: bool = True,
 ) -> Array:
     """The mean over windows of (N, *spatial, C).
 
@@ -41,7 +46,7 @@ def avg_pool(
     """
     window, stride, pairs, sizes = _geometry(x, window, stride, padding)
     padded = _pad(x, pairs, 0)
-    total = sum(_slice(padded, place, stride, sizes) for place in _places(window))
+    total: Array = sum(_slice(padded, place, stride, sizes) for place in _places(window))  # type: ignore[assignment]
     if count_include_pad:
         return total / np.prod(window).astype(x.dtype)
     inside = np.pad(np.ones(x.shape[1:-1]), pairs)

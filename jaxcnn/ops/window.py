@@ -29,7 +29,11 @@ def extent(window: int, dilation: int) -> int:
 
 
 def padding_pairs(
-    padding: Padding, sizes: Sequence[int], window: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+    padding: Padding,
+    sizes: Sequence[int],
+    window: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
 ) -> Pairs:
     """The places added (before, after) in every spatial dimension.
 
@@ -55,7 +59,9 @@ def padding_pairs(
             raise ValueError(f"padding {padding!r} is not one of {', '.join(PADDINGS)}")
     sides = tuple(padding) if isinstance(padding, Sequence) else (padding,) * len(extents)
     if len(sides) != len(extents):
-        raise ValueError(f"padding must be an integer, one or a pair for each of {len(extents)} dimensions, not {padding!r}")
+        raise ValueError(
+            f"padding must be an integer, one or a pair for each of {len(extents)} dimensions, not {padding!r}"
+        )
     pairs = [per_dimension(side, 2, "padding", least=0) for side in sides]
     return tuple((before, after) for before, after in pairs)
 

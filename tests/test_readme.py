@@ -1,0 +1,105 @@
+"""Every block of the README runs as it is written, in order, in a folder with small real data where it says."""
+
+import contextlib
+import gzip
+import io
+import os
+import re
+import shlex
+import struct
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.M | re.S)
+RUN_BY_CI = {"pip install -e . && python train.py", "pip install -e '.[test]' && pytest"}
+SHARED = Path(os.environ.get("JAXCNN_SHARED_DATA", ROOT.parent / "shared" / "data"))
+
+
+def small_data(folder: Path) -> None:
+    """200 real digits in the formats and at the places that the README names."""
+    digits = load_digits()
+    images = [Image.fromarray(np.uint8(image * 255 / 16)).resize((28, 28)) for image in digits.images[:200]]
+    names = [f"class{label}" for label in digits.target[:200]]
+    parts = {"train": range(160), "t10k": range(160, 200)}
+    (folder / "fashion_mnist").mkdir(parents=True)
+    for part, rows in parts.items():
+        pixels = np.stack([np.asarray(images[row]) for row in rows])
+        contents = {
+            "images-idx3": struct.pack(">IIII", 0x803, *pixels.shape) + pixels.tobytes(),
+            "labels-idx1": struct.pack(">II", 0x801, len(rows)) + np.uint8(digits.target[list(rows)]).tobytes(),
+        }
+        for kind, content in contents.items():
+            (folder / "fashion_mnist" / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
+    for row, (image, name) in enumerate(zip(images, names, strict=True)):
+        split = "train" if row in parts["train"] else "test"
+        for place in (folder / "cifar10" / split / name, folder / "flowers" / name):
+            place.mkdir(parents=True, exist_ok=True)
+            image.resize((32, 32)).convert("RGB").save(place / f"{row:04}.jpg")
+    with tarfile.open(folder / "cifar10.tar.xz", "w:xz") as archive:
+        for split in "train", "test":
+            archive.add(folder / "cifar10" / split, split)
+
+
+def in_shell(command: str, folder: Path) -> str:
+    """Run a command line of the README; `jaxcnn` and `python` are those of this interpreter."""
+    words = shlex.split(command)
+    words = [sys.executable, "-m", "jaxcnn", *words[1:]] if words[0] == "jaxcnn" else [sys.executable, *words[1:]]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder that has what a clone has at its top, and no results."""
+    for name in ("train.py", "configs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+def shown_in(block: str, output: str) -> bool:
+    """Whether a block of output begins with the very lines that a command prints, figures aside."""
+    text = re.sub(r"[\d.,%█]+", "#", block).split()
+    return re.sub(r"[\d.,%█]+", "#", output).split()[: len(text)] == text
+
+
+@pytest.mark.timeout(600)
+def test_every_block_runs_as_it_is_written(checkout):
+    small_data(checkout / "data")
+    in_shell("python train.py", checkout)
+    printed, scope = "", {}
+    for language, text in BLOCKS:
+        if language == "python":
+            with contextlib.chdir(checkout), contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(text, "README.md", "exec"), scope)
+        elif language == "sh" and text.strip() not in RUN_BY_CI and "manual-dir" not in text:
+            printed = in_shell(text.strip(), checkout)
+        elif language == "text":
+            assert shown_in(text, printed), f"the README shows\n{text}\nbut the command prints\n{printed}"
+
+
+def test_ci_runs_the_two_lines_that_the_tests_cannot():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert {text.strip() for _, text in BLOCKS} >= RUN_BY_CI
+    assert "pip install -q -e ." in script and "python train.py" in script and "\npytest\n" in script
+
+
+@pytest.mark.slow
+def test_the_block_that_prepares_fashion_mnist_runs_with_the_original_files(checkout):
+    pytest.importorskip("tensorflow", reason="preparing a data set needs the extra 'tfds'")
+    if not (SHARED / "fashion_mnist").is_dir():
+        pytest.skip(f"no Fashion-MNIST in {SHARED}")
+    (checkout / "data").mkdir()
+    (checkout / "data" / "fashion_mnist").symlink_to(SHARED / "fashion_mnist")
+    (block,) = [text.strip() for _, text in BLOCKS if "manual-dir" in text]
+    in_shell(block, checkout)
+    assert (checkout / "results" / "fmnist_mlp" / "result.json").is_file()
