@@ -86,7 +86,7 @@ def _check_resumable(folder: Path, config: TrainConfig, facts: Facts) -> None:
     for name in [*new, *old]:
         if old.get(name) != new.get(name):
             raise InputError(
-                f"{folder} was run with {name} = {old.get(name)!r}, not {new.get(name)!r}: resume with the same settings"
+                f"{folder} was run with {name} = {old.get(name)!r}, not {new.get(name)!r}: resume with that"
             )
     if facts_before != facts:
         raise InputError(f"{folder} was run on other data: its classes, image size or statistics differ from now")
@@ -175,6 +175,7 @@ def draw_curves(path: Path, rows: list[dict[str, Any]], title: str) -> None:
 
 def draw_confusion(path: Path, confusion: np.ndarray, classes: tuple[str, ...], title: str) -> None:
     """The confusion matrix as a PNG: rows are the true classes, shaded by the share of the row."""
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     count = len(classes)
@@ -182,7 +183,8 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: tuple[str, ...], 
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axis = figure.subplots()
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    # a root, so that rare errors are seen beside a nearly perfect diagonal
+    image = axis.imshow(share, cmap="Blues", norm=PowerNorm(0.4, 0, 1))
     figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
     if count <= 40:
         axis.set_xticks(range(count), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
@@ -190,7 +192,7 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: tuple[str, ...], 
     if count <= 20:
         for row, column in np.ndindex(count, count):
             if confusion[row, column]:
-                color = "white" if share[row, column] > 0.5 else "black"
+                color = "white" if share[row, column] > 0.25 else "black"
                 axis.text(
                     column,
                     row,

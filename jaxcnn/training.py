@@ -213,7 +213,8 @@ class _Run:
     def evaluate(self, split: Split, fetch: Callable[..., Batch]) -> Evaluation:
         return evaluate(self.steps.eval, self.state, len(split.labels), self.plan.config.batch_size, fetch)
 
-    def check_finite(self) -> None:
+    def check_finite(self, last: Any) -> None:
+        """Raise Diverged if a step since the last check gave numbers that are not finite."""
         bad = int(self.sums.bad_step)
         if bad < 0:
             return
@@ -221,9 +222,10 @@ class _Run:
         config, size = self.plan.config, len(self.plan.dataset.train.labels)
         ids, mask = next(padded(epoch_order(config.seed, epoch, size), config.batch_size, within))
         where = first_not_finite(self.plan.task, self.state, self.fetch_train(ids, mask), epoch_key(config.seed, epoch))
-        last = self.folder / "checkpoints" / "last"
-        kept = sorted(last.glob("[0-9]*")) if last.exists() else []
-        advice = f"the last good checkpoint is kept in {kept[-1]}" if kept else "no checkpoint had been written yet"
+        last.wait_until_finished()
+        kept = f"{self.folder}/checkpoints/last/{last.latest_step()}"
+        none = last.latest_step() is None
+        advice = "no checkpoint had been written yet" if none else f"the last good checkpoint is kept in {kept}"
         raise Diverged(
             f"step {bad} (epoch {epoch + 1}) gave numbers that are not finite, first in {where}; {advice}. "
             "A lower --optimizer.lr often helps."
@@ -296,10 +298,8 @@ def _train_epoch(run: _Run, epoch: int, stops: list[int], last: Any, report: Rep
     first = run.done - epoch * per_epoch
     if first == 0:
         run.sums = jax.device_put(empty_sums(), run.steps.everywhere)
-    order, key = (
-        epoch_order(config.seed, epoch, len(run.plan.dataset.train.labels)),
-        epoch_key(config.seed, epoch),
-    )
+    order = epoch_order(config.seed, epoch, len(run.plan.dataset.train.labels))
+    key = epoch_key(config.seed, epoch)
     shown, seen, compiling = 0.0, int(run.sums.examples), run.watch.images == 0
     if not compiling:
         run.watch.start()
@@ -312,7 +312,7 @@ def _train_epoch(run: _Run, epoch: int, stops: list[int], last: Any, report: Rep
             seen = int(run.sums.examples)
             run.watch.start()
         elif now - shown > 0.25 or index == per_epoch:
-            run.check_finite()
+            run.check_finite(last)
             count = int(run.sums.examples)
             report.step(
                 epoch + 1, epoch * per_epoch + index, float(run.sums.loss) / count, int(run.sums.correct) / count,
@@ -320,14 +320,14 @@ def _train_epoch(run: _Run, epoch: int, stops: list[int], last: Any, report: Rep
             )  # fmt: skip
             shown = now
         if stops:
-            run.check_finite()
+            run.check_finite(last)
             if index < per_epoch:
                 run.save(last)
                 raise _interrupted(run, stops)
         if config.checkpoint_every and index % config.checkpoint_every == 0 and index < per_epoch:
-            run.check_finite()
+            run.check_finite(last)
             run.save(last)
-    run.check_finite()
+    run.check_finite(last)
     run.watch.stop(int(run.sums.examples) - seen)
 
 
@@ -359,7 +359,7 @@ def _finish_epoch(run: _Run, epoch: int, last: Any, best: Any, report: Reporter)
 
 def _conclude(run: _Run, command: str, console: Any) -> dict[str, Any]:
     plan, config = run.plan, run.plan.config
-    seconds = run.seconds()
+    seconds, speed = run.seconds(), run.rows[-1]["images_per_second"] if run.rows else 0.0
     test = run.evaluate(plan.dataset.test, run.fetch_test)
     train = run.evaluate(plan.dataset.train, run.fetch_train)
     result = {
@@ -368,7 +368,7 @@ def _conclude(run: _Run, command: str, console: Any) -> dict[str, Any]:
         "train_accuracy": train.accuracy, "test_accuracy": test.accuracy,
         "train_top5": train.top5, "test_top5": test.top5, "train_loss": train.loss, "test_loss": test.loss,
         "params_sha256": fingerprint(run.state.params, run.state.batch_stats),
-        "seconds": round(seconds, 2), "images_per_second": round(run.rows[-1]["images_per_second"], 1),
+        "seconds": round(seconds, 2), "images_per_second": round(speed, 1),
         "versions": versions(), "machine": machine(), "command": command,
     }  # fmt: skip
     title = (

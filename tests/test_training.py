@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_layer_and_checkpoint(tmp_path
 
 def test_divergence_in_a_later_epoch_keeps_the_last_good_checkpoint(tmp_path):
     rising = OptimizerConfig("sgd", lr=1e-3, schedule="step", step_epochs=(1.5,), step_factor=1e30)
-    with pytest.raises(Diverged, match=r"\(epoch 2\).*checkpoint is kept in .*last/12"):
+    with pytest.raises(Diverged, match=r"\(epoch 2\).*last good checkpoint is kept in .*last/12"):
         run(replace(SMALL, optimizer=rising), tmp_path)
     # it is whole: the run can be resumed, and diverges again
     with pytest.raises(Diverged, match=r"last/12"):
