@@ -31,7 +31,7 @@ class Conv:
     dilation: Size = 1
     groups: int | None = 1
     bias: bool = False
-    padding_mode: str = "zeros"
+    padding_mode: str | float = "zeros"
 
 
 @dataclass(frozen=True)

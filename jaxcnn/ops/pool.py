@@ -62,7 +62,7 @@ def global_avg_pool(x: Array, *, keepdims: bool = False) -> Array:
 def global_max_pool(x: Array, *, keepdims: bool = False) -> Array:
     """The maximum over all places: (N, *spatial, C) -> (N, C), or (N, 1, ..., C); ties go to the first place."""
     places = x.reshape(x.shape[0], -1, x.shape[-1])
-    # `max_pool` would unroll every place of the image into a slice of its own, which compiles for minutes.
+    # `max_pool` would unroll every place of the image into a slice of its own: 18 s of compilation at 28x28.
     first = jnp.argmax(places, axis=1, keepdims=True)
     y = jnp.take_along_axis(places, first, axis=1)
     return y.reshape(x.shape[0], *[1] * (x.ndim - 2 if keepdims else 0), x.shape[-1])
