@@ -52,26 +52,31 @@ def read_run(folder: Path) -> tuple[TrainConfig, Facts]:
         raise InputError(f"{path} is damaged and cannot be read: {error}") from error
 
 
+def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Raise InputError where `open_run` could only refuse, whatever the config."""
+    exists = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if resume and overwrite:
+        raise InputError("--resume continues a run and --overwrite discards it: give one of them")
+    if resume and not exists:
+        raise InputError(f"there is nothing to resume: {folder} does not exist")
+    if exists and not (resume or overwrite):
+        raise InputError(
+            f"{folder} exists: continue it with --resume, replace it with --overwrite, or choose another --name"
+        )
+    if exists and overwrite and not (folder / "config.json").is_file():
+        raise InputError(f"{folder} is not the folder of a run (it has no config.json), so it is not overwritten")
+
+
 def open_run(folder: Path, config: TrainConfig, facts: Facts, resume: bool, overwrite: bool) -> None:
     """Make the folder of a run ready: new, emptied (`overwrite`) or checked to be of the same run (`resume`).
 
     Raises InputError, and changes nothing, where a folder is in the way or another run's.
     """
-    exists = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if resume and overwrite:
-        raise InputError("--resume continues a run and --overwrite discards it: give one of them")
+    check_folder(folder, resume, overwrite)
     if resume:
-        if not exists:
-            raise InputError(f"there is nothing to resume: {folder} does not exist")
         _check_resumable(folder, config, facts)
         return
-    if exists and not overwrite:
-        raise InputError(
-            f"{folder} exists: continue it with --resume, replace it with --overwrite, or choose another --name"
-        )
-    if exists:
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{folder} is not the folder of a run (it has no config.json), so it is not overwritten")
+    if folder.exists():
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 
-from jaxcnn import checkpoint, optimizer
+from jaxcnn import checkpoint
 from jaxcnn.config import TrainConfig
-from jaxcnn.data import Dataset, Split, load
-from jaxcnn.data.augment import channel_statistics
-from jaxcnn.data.batches import Batch, epoch_key, epoch_order, gather, padded
-from jaxcnn.errors import InputError, input_errors
-from jaxcnn.layout import abstract, output_shape
+from jaxcnn.data import Split
+from jaxcnn.data.batches import Batch, epoch_key, epoch_order, padded
+from jaxcnn.devices import compiled
+from jaxcnn.interrupts import Interrupted, stop_requests
+from jaxcnn.plan import Plan, prepare
 from jaxcnn.progress import Reporter, Stopwatch, reporting, show_result
 from jaxcnn.results import (
-    Facts,
+    check_folder,
     draw_confusion,
     draw_curves,
     fingerprint,
@@ -38,135 +32,25 @@ from jaxcnn.results import (
 )
 from jaxcnn.steps import (
     Evaluation,
-    Sums,
     Task,
     TrainState,
     empty_sums,
     eval_step,
     evaluate,
     first_not_finite,
-    guarded_step,
     init_state,
     train_step,
 )
-from jaxcnn.zoo import create
 
-__all__ = [
-    "Diverged",
-    "Interrupted",
-    "Plan",
-    "Task",
-    "TrainState",
-    "eval_step",
-    "fit",
-    "prepare",
-    "train_step",
-]
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
+    from rich.console import Console
+
+__all__ = ["Diverged", "Interrupted", "Plan", "Task", "TrainState", "eval_step", "fit", "prepare", "train_step"]
 
 
 class Diverged(RuntimeError):
     """The loss or a gradient was not finite. The last good checkpoint is kept."""
-
-
-class Interrupted(RuntimeError):
-    """The run was asked to stop, and saved what it needs to go on. `code` is the exit status that says so."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Plan(NamedTuple):
-    """A config with its data read and its network built: all that can be wrong has been checked."""
-
-    config: TrainConfig
-    dataset: Dataset
-    facts: Facts
-    task: Task
-    steps_per_epoch: int
-
-
-def prepare(config: TrainConfig) -> Plan:
-    """Read the data, build the network and check that they fit. Writes nothing.
-
-    Raises InputError: the data cannot be read, the network does not exist or cannot take the images.
-    """
-    if "classes" in config.network_options:
-        raise InputError("network_options takes no classes: their number comes from the data")
-    dataset = load(config.data)
-    shape = dataset.train.images.shape[1:]
-    with input_errors():
-        net = create(config.network, classes=len(dataset.classes), **config.network_options)
-    with input_errors(f"network {config.network!r} cannot take images of {'x'.join(map(str, shape))}"):
-        abstract(net, shape)
-        if output_shape(net, shape) != (len(dataset.classes),):
-            raise ValueError(
-                f"its output is {output_shape(net, shape)}, not one number for each of {len(dataset.classes)} classes"
-            )
-    size = len(dataset.train.labels)
-    if config.batch_size > size:
-        raise InputError(
-            f"batch_size {config.batch_size} is larger than the {size} training images of {config.data.source}"
-        )
-    if config.batch_size % jax.device_count():
-        raise InputError(
-            f"batch_size {config.batch_size} must be a multiple of the {jax.device_count()} devices it is spread over"
-        )
-    mean, std = channel_statistics(dataset.train.images)
-    mean, std = config.data.mean or mean, config.data.std or std
-    if {len(mean), len(std)} != {shape[-1]}:
-        raise InputError(
-            f"data.mean and data.std need one number for each of {shape[-1]} channels, not {mean} and {std}"
-        )
-    steps_per_epoch = -(-size // config.batch_size)
-    task = Task(
-        net, optimizer.make(config.optimizer, steps_per_epoch, config.epochs), mean, std, config.loss,
-        config.data.crop_padding, config.data.flip,
-    )  # fmt: skip
-    return Plan(config, dataset, Facts(dataset.classes, shape, mean, std), task, steps_per_epoch)
-
-
-class _Compiled(NamedTuple):
-    """The jitted steps, and the data on the device: one compilation for training and one for evaluation."""
-
-    train: Callable[..., tuple[TrainState, Sums]]
-    eval: Callable[..., Any]
-    fetch: Callable[[Split], Callable[[np.ndarray, np.ndarray], Batch]]
-    everywhere: NamedSharding
-
-
-def compiled(task: Task) -> _Compiled:
-    """Jit the steps of a task over all devices: batches are split along the `data` axis, the rest is copied."""
-    mesh = Mesh(np.array(jax.devices()), ("data",))
-    everywhere, split_up = NamedSharding(mesh, P()), NamedSharding(mesh, P("data"))
-    take = jax.jit(gather, out_shardings=split_up)
-
-    def fetch(split: Split) -> Callable[[np.ndarray, np.ndarray], Batch]:
-        return partial(take, *jax.device_put((split.images, split.labels), everywhere))
-
-    train = jax.jit(partial(guarded_step, task=task), donate_argnums=(0,), out_shardings=everywhere)
-    return _Compiled(train, jax.jit(partial(eval_step, task=task), out_shardings=everywhere), fetch, everywhere)
-
-
-@contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """A list to which Ctrl-C and SIGTERM append their number; a second Ctrl-C stops at once."""
-    received: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Run:
@@ -197,7 +81,7 @@ class _Run:
         self.rows = read_metrics(self.folder, self.done)
         self.before = self.rows[-1]["seconds"] if self.rows else 0.0
 
-    def save(self, checkpoints: Any) -> None:
+    def save(self, checkpoints: ocp.CheckpointManager) -> None:
         state = self.state
         checkpoint.save(
             checkpoints,
@@ -213,7 +97,7 @@ class _Run:
     def evaluate(self, split: Split, fetch: Callable[..., Batch]) -> Evaluation:
         return evaluate(self.steps.eval, self.state, len(split.labels), self.plan.config.batch_size, fetch)
 
-    def check_finite(self, last: Any) -> None:
+    def check_finite(self, last: ocp.CheckpointManager) -> None:
         """Raise Diverged if a step since the last check gave numbers that are not finite."""
         bad = int(self.sums.bad_step)
         if bad < 0:
@@ -234,7 +118,7 @@ class _Run:
 
 def fit(
     config: TrainConfig, *, results: str | Path = "results", resume: bool = False, overwrite: bool = False,
-    command: str = "", console: Any = None,
+    command: str = "", console: Console | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a network as a config says, and document the run in `results/<name>/`.
 
@@ -261,7 +145,9 @@ def fit(
     from rich.console import Console
 
     console = console or Console(highlight=False)
-    plan, folder = prepare(config), Path(results) / config.name
+    folder = Path(results) / config.name
+    check_folder(folder, resume, overwrite)  # before minutes go into reading data
+    plan = prepare(config)
     open_run(folder, config, plan.facts, resume, overwrite)
     run = _Run(plan, folder)
     if resume:
@@ -269,7 +155,7 @@ def fit(
     _introduce(console, plan)
     total = config.epochs * plan.steps_per_epoch
     with (
-        _stop_requests() as stops,
+        stop_requests() as stops,
         checkpoint.manager(folder / "checkpoints" / "last") as last,
         checkpoint.manager(folder / "checkpoints" / "best") as best,
         reporting(console, config.epochs, total, run.done) as report,
@@ -282,7 +168,7 @@ def fit(
     return _conclude(run, command, console)
 
 
-def _introduce(console: Any, plan: Plan) -> None:
+def _introduce(console: Console, plan: Plan) -> None:
     dataset, config = plan.dataset, plan.config
     train, test = len(dataset.train.labels), len(dataset.test.labels)
     shape = "x".join(map(str, plan.facts.input))
@@ -293,7 +179,7 @@ def _introduce(console: Any, plan: Plan) -> None:
     )  # fmt: skip
 
 
-def _train_epoch(run: _Run, epoch: int, stops: list[int], last: Any, report: Reporter) -> None:
+def _train_epoch(run: _Run, epoch: int, stops: list[int], last: ocp.CheckpointManager, report: Reporter) -> None:
     config, per_epoch = run.plan.config, run.plan.steps_per_epoch
     first = run.done - epoch * per_epoch
     if first == 0:
@@ -336,7 +222,9 @@ def _interrupted(run: _Run, stops: list[int]) -> Interrupted:
     return Interrupted(f"{name}: stopped and saved at step {run.done} in {run.folder}", 128 + stops[0])
 
 
-def _finish_epoch(run: _Run, epoch: int, last: Any, best: Any, report: Reporter) -> None:
+def _finish_epoch(
+    run: _Run, epoch: int, last: ocp.CheckpointManager, best: ocp.CheckpointManager, report: Reporter
+) -> None:
     config, count = run.plan.config, int(run.sums.examples)
     row: dict[str, Any] = {
         "epoch": epoch + 1,
@@ -357,7 +245,7 @@ def _finish_epoch(run: _Run, epoch: int, last: Any, best: Any, report: Reporter)
     report.epoch(row)
 
 
-def _conclude(run: _Run, command: str, console: Any) -> dict[str, Any]:
+def _conclude(run: _Run, command: str, console: Console) -> dict[str, Any]:
     plan, config = run.plan, run.plan.config
     seconds, speed = run.seconds(), run.rows[-1]["images_per_second"] if run.rows else 0.0
     test = run.evaluate(plan.dataset.test, run.fetch_test)

@@ -133,7 +133,7 @@ import jax, jax.numpy as jnp, numpy as np, sys
 sys.path.insert(0, "tests")
 from test_steps import TASK, batch_of, KEY
 from jaxcnn.steps import init_state, empty_sums
-from jaxcnn.training import compiled
+from jaxcnn.devices import compiled
 from jaxcnn.data import Split
 assert jax.device_count() == 4
 steps = compiled(TASK)

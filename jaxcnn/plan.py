@@ -1,0 +1,67 @@
+"""From a config to everything that a run needs, checked before anything is written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+
+from jaxcnn import optimizer
+from jaxcnn.config import TrainConfig
+from jaxcnn.data import Dataset, load
+from jaxcnn.data.augment import channel_statistics
+from jaxcnn.errors import InputError, input_errors
+from jaxcnn.layout import abstract, output_shape
+from jaxcnn.results import Facts
+from jaxcnn.steps import Task
+from jaxcnn.zoo import create
+
+
+class Plan(NamedTuple):
+    """A config with its data read and its network built: all that can be wrong has been checked."""
+
+    config: TrainConfig
+    dataset: Dataset
+    facts: Facts
+    task: Task
+    steps_per_epoch: int
+
+
+def prepare(config: TrainConfig) -> Plan:
+    """Read the data, build the network and check that they fit. Writes nothing.
+
+    Raises InputError: the data cannot be read, the network does not exist or cannot take the images.
+    """
+    if "classes" in config.network_options:
+        raise InputError("network_options takes no classes: their number comes from the data")
+    dataset = load(config.data)
+    shape = dataset.train.images.shape[1:]
+    with input_errors():
+        net = create(config.network, classes=len(dataset.classes), **config.network_options)
+    with input_errors(f"network {config.network!r} cannot take images of {'x'.join(map(str, shape))}"):
+        abstract(net, shape)
+        if output_shape(net, shape) != (len(dataset.classes),):
+            raise ValueError(
+                f"its output is {output_shape(net, shape)}, not one number for each of {len(dataset.classes)} classes"
+            )
+    size = len(dataset.train.labels)
+    if config.batch_size > size:
+        raise InputError(
+            f"batch_size {config.batch_size} is larger than the {size} training images of {config.data.source}"
+        )
+    if config.batch_size % jax.device_count():
+        raise InputError(
+            f"batch_size {config.batch_size} must be a multiple of the {jax.device_count()} devices it is spread over"
+        )
+    mean, std = channel_statistics(dataset.train.images)
+    mean, std = config.data.mean or mean, config.data.std or std
+    if {len(mean), len(std)} != {shape[-1]}:
+        raise InputError(
+            f"data.mean and data.std need one number for each of {shape[-1]} channels, not {mean} and {std}"
+        )
+    steps_per_epoch = -(-size // config.batch_size)
+    task = Task(
+        net, optimizer.make(config.optimizer, steps_per_epoch, config.epochs), mean, std, config.loss,
+        config.data.crop_padding, config.data.flip,
+    )  # fmt: skip
+    return Plan(config, dataset, Facts(dataset.classes, shape, mean, std), task, steps_per_epoch)
