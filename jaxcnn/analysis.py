@@ -49,7 +49,7 @@ def _leaf_field(leaf: Leaf, shape: Shape, field: Field) -> Field:
         case Conv():
             window, stride, dilation = leaf.kernel, leaf.stride, leaf.dilation
         case Pool():
-            window, stride, dilation = leaf.window, leaf.stride or leaf.window, 1
+            window, stride, dilation = leaf.window, leaf.window if leaf.stride is None else leaf.stride, 1
         case GlobalPool() if spatial:
             window, stride, dilation = max(shape[:-1]), 1, 1
         case _:

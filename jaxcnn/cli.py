@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
+
 import jaxcnn
 from jaxcnn.config import TrainConfig
 from jaxcnn.errors import InputError, input_errors
@@ -123,6 +125,8 @@ def _train(arguments: list[str], program: str) -> int:
     import tyro
 
     sys.path.insert(0, str(Path.cwd()))  # so that module:function finds a module in the working folder
+    if any(word.endswith(".py") for word in arguments[1:]) and arguments[0].startswith("-"):
+        raise InputError(f"the config comes first: {program} CONFIG.py --epochs 3")
     given = Path(arguments[0]) if arguments and not arguments[0].startswith("-") else None
     config = read_config(given) if given else TrainConfig()
     options = tyro.cli(
@@ -172,43 +176,35 @@ def _restored(folder: Path, which: str) -> tuple[TrainConfig, Any, Any, Any, Any
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from functools import partial
-
-    import jax
-    import jax.numpy as jnp
+    import optax
     from rich.console import Console
 
     from jaxcnn.data import load
-    from jaxcnn.data.batches import gather
+    from jaxcnn.devices import compiled
     from jaxcnn.progress import confusion_text
-    from jaxcnn.steps import Task, TrainState, eval_step, evaluate
+    from jaxcnn.steps import Task, evaluate
 
     config, facts, net, params, batch_stats = _restored(arguments.folder, arguments.checkpoint)
     dataset = load(replace(config.data, source=arguments.source) if arguments.source else config.data)
-    if dataset.test.images.shape[1:] != facts.input or dataset.classes != facts.classes:
+    images, size = dataset.test.images, len(dataset.test.labels)
+    if images.shape[1:] != facts.input or dataset.classes != facts.classes:
         raise InputError(
-            f"{dataset.name} has images of {dataset.test.images.shape[1:]} in {len(dataset.classes)} classes, but "
-            f"{arguments.folder} was trained on {facts.input} in {len(facts.classes)} classes of the same names"
+            f"{dataset.name} has {len(dataset.classes)} classes of {'x'.join(map(str, images.shape[1:]))} images, but "
+            f"{arguments.folder} was trained on {'x'.join(map(str, facts.input))} in the {len(facts.classes)} classes "
+            f"{', '.join(facts.classes[:20])}"
         )
-    import optax
-
-    task = Task(net, optax.identity(), facts.mean, facts.std)
-    state = TrainState(params, batch_stats, (), jnp.zeros((), jnp.int32))
-    take = partial(jax.jit(gather), jnp.asarray(dataset.test.images), jnp.asarray(dataset.test.labels))
-    result = evaluate(
-        jax.jit(partial(eval_step, task=task)), state, len(dataset.test.labels), config.batch_size, take
-    )  # fmt: skip
-    console = Console(highlight=False, markup=False)
-    console.print(
-        f"{config.network} ({arguments.checkpoint}) on {len(dataset.test.labels):,} test images of {dataset.name}"
-    )
+    steps = compiled(Task(net, optax.identity(), facts.mean, facts.std))
+    params, batch_stats = jax.device_put((params, batch_stats), steps.everywhere)
+    batch_size = -(-config.batch_size // jax.device_count()) * jax.device_count()
+    result = evaluate(steps.eval, params, batch_stats, size, batch_size, steps.fetch(dataset.test))
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{config.network} ({arguments.checkpoint}) on {size:,} test images of {dataset.name}")
     console.print(f"accuracy {result.accuracy:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f} nats\n")
-    console.print(confusion_text(result.confusion, dataset.classes), soft_wrap=True)
+    console.print(confusion_text(result.confusion, dataset.classes))
     return 0
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    import jax
     import jax.numpy as jnp
     import numpy as np
     from rich.console import Console
@@ -220,7 +216,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     height, width, channels = facts.input
     images = np.stack([read_image(path, (height, width), channels) for path in arguments.images])
     logits, _ = jaxcnn.apply(net, params, batch_stats, normalize(jnp.asarray(images), facts.mean, facts.std))
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for path, probabilities in zip(arguments.images, np.asarray(jax.nn.softmax(logits)), strict=True):
         console.print(f"{path}\n{_bars(probabilities, facts.classes)}")
     return 0

@@ -5,9 +5,12 @@ The docstring under a field is its help on the command line.
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_type_hints
+
+from typeguard import TypeCheckError, check_type
 
 from jaxcnn.errors import InputError
 
@@ -15,6 +18,20 @@ from jaxcnn.errors import InputError
 def _require(holds: object, sentence: str) -> None:
     if not holds:
         raise InputError(sentence)
+
+
+def _check_types(config: Any, prefix: str = "") -> None:
+    """Refuse a value of another type than its field's: configs come from files as well as from typed flags."""
+    hints = get_type_hints(type(config))
+    for name in (each.name for each in fields(config)):
+        value = getattr(config, name)
+        try:
+            check_type(value, hints[name])
+        except TypeCheckError as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{prefix}{name} = {value!r} cannot be: its {reason}") from None
+        numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, float)]
+        _require(all(map(math.isfinite, numbers)), f"{prefix}{name} must be finite, not {value}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,7 @@ class DataConfig:
     """Mirror training images left to right, half of the time."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "data.")
         _require(
             0 < self.test_fraction < 1,
             f"data.test_fraction must be between 0 and 1, not {self.test_fraction}",
@@ -55,7 +73,7 @@ class DataConfig:
             f"data.size must be a positive height and width, not {self.size}",
         )
         _require(
-            self.std is None or min(self.std) > 0,
+            self.std is None or min(self.std, default=0) > 0,
             f"data.std must be positive in every channel, not {self.std}",
         )
 
@@ -84,6 +102,7 @@ class OptimizerConfig:
     """Decoupled, for sgd and adamw: kernels shrink by lr * weight_decay at each step; biases and scales do not."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "optimizer.")
         _require(self.lr > 0, f"optimizer.lr must be positive, not {self.lr}")
         _require(0 <= self.momentum < 1, f"optimizer.momentum must be in [0, 1), not {self.momentum}")
         _require(self.warmup_epochs >= 0, f"optimizer.warmup_epochs must not be negative, not {self.warmup_epochs}")
@@ -91,6 +110,10 @@ class OptimizerConfig:
         _require(
             self.name != "adam" or self.weight_decay == 0,
             "optimizer adam takes no weight_decay: use adamw (decoupled), or loss.l2 (a penalty)",
+        )
+        _require(self.step_factor > 0, f"optimizer.step_factor must be positive, not {self.step_factor}")
+        _require(
+            min(self.step_epochs, default=1) > 0, f"optimizer.step_epochs must be positive, not {self.step_epochs}"
         )
         _require(
             (self.schedule == "step") == bool(self.step_epochs),
@@ -110,6 +133,7 @@ class LossConfig:
     """Times half the sum of the kernels' squares."""
 
     def __post_init__(self) -> None:
+        _check_types(self, "loss.")
         _require(
             0 <= self.label_smoothing < 1,
             f"loss.label_smoothing must be in [0, 1), not {self.label_smoothing}",
@@ -145,15 +169,18 @@ class TrainConfig:
     """Steps between checkpoints within an epoch, besides the one at its end. 0 means none."""
 
     def __post_init__(self) -> None:
-        plain = re.fullmatch(r"[\w][\w.+-]*", self.name)
+        _check_types(self)
+        plain = len(self.name) <= 100 and re.fullmatch(r"[\w][\w.+-]*", self.name)
         _require(
             plain,
-            f"name must be letters, digits, '.', '_', '+' or '-' (it names a folder), not {self.name!r}",
+            f"name must be letters, digits, '.', '_', '+' or '-' (it names a folder), at most 100, not {self.name!r}",
         )
         for name in "epochs", "batch_size", "evaluate_every":
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in "seed", "checkpoint_every":
-            _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+        _require(0 <= self.seed < 2**32, f"seed must be at least 0 and below 2**32, not {self.seed}")
+        _require(self.checkpoint_every >= 0, f"checkpoint_every must not be negative, not {self.checkpoint_every}")
+        longest = max((self.optimizer.warmup_epochs, *self.optimizer.step_epochs))
+        _require(longest <= self.epochs, f"optimizer: a schedule of {longest} epochs is longer than the {self.epochs}")
 
 
 def to_json(config: Any) -> dict[str, Any]:

@@ -12,12 +12,12 @@ class InputError(ValueError):
 
 @contextmanager
 def input_errors(about: str = "") -> Iterator[None]:
-    """Turn a ValueError raised inside, and what was noted on it, into an InputError of one line."""
+    """Turn a ValueError or TypeError raised inside, and what was noted on it, into an InputError of one line."""
     try:
         yield
     except InputError:
         raise
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         parts = [about] if about else []
         parts.append(str(error))
         raise InputError(

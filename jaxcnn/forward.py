@@ -57,9 +57,10 @@ class Forward(NamedTuple):
 def _leaf(leaf: Leaf, params: dict, stats: dict, x: Array, mode: Mode, path: str) -> tuple[Array, dict]:
     match leaf:
         case Conv():
+            groups = x.shape[-1] if leaf.groups is None else leaf.groups
             y = ops.conv(
                 x, params["kernel"], params.get("bias"), stride=leaf.stride, padding=leaf.padding,
-                dilation=leaf.dilation, groups=leaf.groups or x.shape[-1], padding_mode=leaf.padding_mode,
+                dilation=leaf.dilation, groups=groups, padding_mode=leaf.padding_mode,
             )  # fmt: skip
             return y, stats
         case Dense():

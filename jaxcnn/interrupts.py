@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,18 +20,24 @@ class Interrupted(RuntimeError):
 
 @contextmanager
 def stop_requests() -> Iterator[list[int]]:
-    """A list to which Ctrl-C and SIGTERM append their number; a second Ctrl-C stops at once."""
+    """A list to which Ctrl-C, SIGTERM and a lost terminal append their signal; a second Ctrl-C ends the process.
+
+    Signals that are ignored (under nohup, say) stay so. Outside the main thread nothing is caught.
+    """
     received: list[int] = []
 
     def note(number: int, _: Any) -> None:
         if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
         received.append(number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in "SIGINT", "SIGTERM", "SIGHUP":
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, note)
     try:
         yield received
     finally:

@@ -83,7 +83,8 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
         raise ValueError(f"a {type(leaf).__name__} takes an image, not a vector of {channels}: put it before Flatten")
     match leaf:
         case Conv():
-            width, groups = leaf.width or channels, leaf.groups or channels
+            width = channels if leaf.width is None else _positive(leaf.width, "width")
+            groups = channels if leaf.groups is None else _positive(leaf.groups, "groups")
             window = ops.per_dimension(leaf.kernel, spatial, "kernel")
             if channels % groups or width % groups:
                 raise ValueError(f"{groups} groups divide neither {channels} channels nor {width} evenly")
@@ -96,24 +97,46 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                 raise ValueError(
                     f"a dense layer takes a vector, not {_times(shape)}: put Flatten or GlobalPool before it"
                 )
-            params = {"kernel": Parameter((channels, leaf.width), _he)}
+            width = _positive(leaf.width, "width")
+            params = {"kernel": Parameter((channels, width), _he)}
             if leaf.bias:
-                params["bias"] = Parameter((leaf.width,), _zeros)
-            return Layout((leaf.width,), params)
+                params["bias"] = Parameter((width,), _zeros)
+            return Layout((width,), params)
         case BatchNorm():
             params = {"scale": Parameter((channels,), _ones)} if leaf.scale else {}
             params["bias"] = Parameter((channels,), _zeros)
             return Layout(shape, params, {"mean": Parameter((channels,), _zeros), "var": Parameter((channels,), _ones)})
         case Pool():
             window = ops.per_dimension(leaf.window, spatial, "window")
-            return Layout((*_slide(sizes, window, leaf.stride or window, leaf.padding, 1), channels))
+            _one_of(leaf.kind, ("max", "avg"))
+            stride = window if leaf.stride is None else leaf.stride
+            return Layout((*_slide(sizes, window, stride, leaf.padding, 1), channels))
         case GlobalPool():
+            _one_of(leaf.kind, ("max", "avg"))
             return Layout((*([1] * spatial if leaf.keepdims else []), channels))
         case Flatten():
             return Layout((math.prod(shape),))
-        case Act() | Dropout() | Identity():
+        case Act(name):
+            ops.activation(name)
+            return Layout(shape)
+        case Dropout(rate):
+            if not 0 <= rate < 1:
+                raise ValueError(f"dropout's rate must be in [0, 1), not {rate}")
+            return Layout(shape)
+        case Identity():
             return Layout(shape)
     raise TypeError(f"{leaf!r} is not a layer of jaxcnn.spec")
+
+
+def _positive(value: int, name: str) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
+    return value
+
+
+def _one_of(kind: str, known: tuple[str, ...]) -> None:
+    if kind not in known:
+        raise ValueError(f"{kind!r} is not one of {', '.join(known)}")
 
 
 def _times(shape: Shape) -> str:

@@ -18,7 +18,10 @@ def schedule(config: OptimizerConfig, steps_per_epoch: int, epochs: int) -> opta
         case "cosine":
             main = optax.cosine_decay_schedule(config.lr, rest)
         case "step":
-            falls = {round(epoch * steps_per_epoch) - warmup: config.step_factor for epoch in config.step_epochs}
+            falls: dict[int, float] = {}
+            for epoch in config.step_epochs:
+                step = round(epoch * steps_per_epoch) - warmup
+                falls[step] = falls.get(step, 1.0) * config.step_factor
             main = optax.piecewise_constant_schedule(config.lr, falls)
     if not warmup:
         return main

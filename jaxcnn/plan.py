@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jaxcnn import optimizer
 from jaxcnn.config import TrainConfig
 from jaxcnn.data import Dataset, load
 from jaxcnn.data.augment import channel_statistics
 from jaxcnn.errors import InputError, input_errors
-from jaxcnn.layout import abstract, output_shape
+from jaxcnn.forward import apply
+from jaxcnn.layout import abstract
 from jaxcnn.results import Facts
+from jaxcnn.spec import Spec
 from jaxcnn.steps import Task
 from jaxcnn.zoo import create
 
@@ -39,11 +43,7 @@ def prepare(config: TrainConfig) -> Plan:
     with input_errors():
         net = create(config.network, classes=len(dataset.classes), **config.network_options)
     with input_errors(f"network {config.network!r} cannot take images of {'x'.join(map(str, shape))}"):
-        abstract(net, shape)
-        if output_shape(net, shape) != (len(dataset.classes),):
-            raise ValueError(
-                f"its output is {output_shape(net, shape)}, not one number for each of {len(dataset.classes)} classes"
-            )
+        _check_forward(net, shape, len(dataset.classes))
     size = len(dataset.train.labels)
     if config.batch_size > size:
         raise InputError(
@@ -52,6 +52,10 @@ def prepare(config: TrainConfig) -> Plan:
     if config.batch_size % jax.device_count():
         raise InputError(
             f"batch_size {config.batch_size} must be a multiple of the {jax.device_count()} devices it is spread over"
+        )
+    if config.data.crop_padding >= min(shape[:2]):
+        raise InputError(
+            f"data.crop_padding {config.data.crop_padding} must be less than the images' {shape[0]}x{shape[1]}"
         )
     mean, std = channel_statistics(dataset.train.images)
     mean, std = config.data.mean or mean, config.data.std or std
@@ -65,3 +69,17 @@ def prepare(config: TrainConfig) -> Plan:
         config.data.crop_padding, config.data.flip,
     )  # fmt: skip
     return Plan(config, dataset, Facts(dataset.classes, shape, mean, std), task, steps_per_epoch)
+
+
+def _check_forward(net: Spec, shape: tuple[int, ...], classes: int) -> None:
+    """Trace a training and an evaluation pass without computing anything, so that no later step can fail by shape."""
+    params, batch_stats = abstract(net, shape)
+    images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    rng = jax.eval_shape(lambda: jax.random.key(0))
+    for train in True, False:
+        run = partial(apply, net, train=train)
+        logits, _ = jax.eval_shape(
+            lambda *args, run=run: run(*args[:-1], rng=args[-1]), params, batch_stats, images, rng
+        )
+        if logits.shape[1:] != (classes,):
+            raise ValueError(f"its output is {logits.shape[1:]}, not one number for each of {classes} classes")

@@ -111,10 +111,11 @@ def show_result(
     console: Console, result: dict[str, Any], confusion: np.ndarray, classes: tuple[str, ...], folder: Path
 ) -> None:
     """Print how good the trained network is, where it errs, and where the files are."""
-    table = Table("", "train", "test", title=f"{result['network']} on {result['dataset']}", title_justify="left")
+    table = Table("", "train", "test")
     table.add_row("accuracy", f"{result['train_accuracy']:.2%}", f"{result['test_accuracy']:.2%}")
     table.add_row("top-5 accuracy", f"{result['train_top5']:.2%}", f"{result['test_top5']:.2%}")
     table.add_row("loss (nats)", f"{result['train_loss']:.4f}", f"{result['test_loss']:.4f}")
+    console.print(Text(f"{result['network']} on {result['dataset']}"), soft_wrap=True)
     console.print(table)
     console.print("confusion matrix of the test images")
     console.print(Text(confusion_text(confusion, classes)), soft_wrap=True)
@@ -122,6 +123,5 @@ def show_result(
     console.print(
         f"{result['steps']:,} steps in {result['seconds']:.1f} s, {result['images_per_second']:,.0f} images/s"
     )
-    console.print(
-        Text(f"files in {folder}/: result.json, metrics.jsonl, curves.png, confusion_matrix.png, checkpoints/")
-    )
+    files = "result.json, metrics.jsonl, curves.png, confusion_matrix.png, checkpoints/"
+    console.print(Text(f"files in {folder}/: {files}"), soft_wrap=True)

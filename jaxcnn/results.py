@@ -33,7 +33,7 @@ class Facts(NamedTuple):
 def write_json(path: Path, value: Any) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2) + "\n")
+    partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
     os.replace(partial, path)
 
 
@@ -46,8 +46,6 @@ def read_run(folder: Path) -> tuple[TrainConfig, Facts]:
         saved = json.loads(path.read_text())
         facts = {name: tuple(value) for name, value in saved["facts"].items()}
         return from_json(saved["config"]), Facts(**facts)
-    except InputError:
-        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged and cannot be read: {error}") from error
 
@@ -76,13 +74,13 @@ def open_run(folder: Path, config: TrainConfig, facts: Facts, resume: bool, over
     if resume:
         _check_resumable(folder, config, facts)
         return
-    if folder.exists():
-        shutil.rmtree(folder)
     try:
+        if folder.exists():
+            shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", {"config": to_json(config), "facts": facts._asdict()})
     except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    write_json(folder / "config.json", {"config": to_json(config), "facts": facts._asdict()})
+        raise InputError(f"cannot write to the folder {folder}: {error.strerror or error}") from error
 
 
 def _check_resumable(folder: Path, config: TrainConfig, facts: Facts) -> None:
@@ -110,9 +108,9 @@ def read_metrics(folder: Path, last_step: int) -> list[dict[str, Any]]:
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             row = json.loads(line)
-        except ValueError:
-            break
-        if row["step"] > last_step:
+            if row["step"] > last_step:
+                break
+        except (ValueError, TypeError, KeyError):
             break
         rows.append(row)
     return rows
@@ -173,7 +171,8 @@ def draw_curves(path: Path, rows: list[dict[str, Any]], title: str) -> None:
         axis.set_ylabel(label)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
-        axis.legend()
+        if axis.lines:
+            axis.legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=120)
 

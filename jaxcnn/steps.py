@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -162,15 +162,21 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    step: Callable[[Params, Params, Batch], EvalSums], state: TrainState, size: int, batch_size: int,
+    step: Callable[[Params, Params, Batch], EvalSums], params: Params, batch_stats: Params, size: int, batch_size: int,
     take: Callable[[np.ndarray, np.ndarray], Batch],
 ) -> Evaluation:  # fmt: skip
     """Run a jitted `eval_step` over `size` images, which `take(ids, mask)` fetches; sums are exact or in float64."""
     loss, top5, confusion = 0.0, 0, np.zeros((), np.int64)
     for ids, mask in padded(np.arange(size, dtype=np.int32), batch_size):
-        sums = jax.device_get(step(state.params, state.batch_stats, take(ids, mask)))
+        sums = jax.device_get(step(params, batch_stats, take(ids, mask)))
         loss, top5, confusion = loss + float(sums.loss), top5 + int(sums.top5), confusion + sums.confusion
     return Evaluation(loss / size, float(np.trace(confusion)) / size, top5 / size, confusion)
+
+
+@jax.jit
+def all_finite(tree: Any) -> Array:
+    """Whether every number in a tree of arrays is finite."""
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
 def first_not_finite(task: Task, state: TrainState, batch: Batch, key: Array) -> str:
@@ -182,10 +188,7 @@ def first_not_finite(task: Task, state: TrainState, batch: Batch, key: Array) ->
         run = forward(task.net, state.params, state.batch_stats, images, train=True, rng=rng, mask=batch.mask)
         loss, gradients = jax.value_and_grad(lambda p: objective(task, p, state, images, batch, key)[0])(state.params)
         return {
-            name: {
-                path: jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
-                for path, tree in trees.items()
-            }
+            name: {path: all_finite(tree) for path, tree in trees.items()}
             for name, trees in {
                 "parameters": state.params,
                 "running statistics": state.batch_stats,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from jaxcnn.steps import (
     Evaluation,
     Task,
     TrainState,
+    all_finite,
     empty_sums,
     eval_step,
     evaluate,
@@ -66,12 +68,16 @@ class _Run:
         self.rows: list[dict[str, Any]] = []
         self.watch = Stopwatch()
         self.before = 0.0
+        self.warm = False  # whether this process has run a training step, and so compiled it
 
     @property
     def done(self) -> int:
         return int(self.state.step)
 
     def resume(self) -> None:
+        """Go back to the newest checkpoint; a run that was stopped before its first one begins at the beginning."""
+        if not checkpoint.exists(self.folder / "checkpoints" / "last"):
+            return
         state, sums = self.state, self.sums
         model = (state.params, state.batch_stats)
         (params, stats), (opt_state, step, sums) = checkpoint.restore(
@@ -81,8 +87,9 @@ class _Run:
         self.rows = read_metrics(self.folder, self.done)
         self.before = self.rows[-1]["seconds"] if self.rows else 0.0
 
-    def save(self, checkpoints: ocp.CheckpointManager) -> None:
+    def save(self, checkpoints: ocp.CheckpointManager, last: ocp.CheckpointManager) -> None:
         state = self.state
+        self.require_finite(last)
         checkpoint.save(
             checkpoints,
             self.done,
@@ -95,7 +102,13 @@ class _Run:
         return self.before + time.perf_counter() - self.watch.begun
 
     def evaluate(self, split: Split, fetch: Callable[..., Batch]) -> Evaluation:
-        return evaluate(self.steps.eval, self.state, len(split.labels), self.plan.config.batch_size, fetch)
+        state, size = self.state, len(split.labels)
+        return evaluate(self.steps.eval, state.params, state.batch_stats, size, self.plan.config.batch_size, fetch)
+
+    def require_finite(self, last: ocp.CheckpointManager) -> None:
+        """Raise Diverged if the last update overflowed though its gradient had not."""
+        if not all_finite((self.state.params, self.state.batch_stats)):
+            raise self.diverged(self.done - 1, "the updated parameters or statistics", last)
 
     def check_finite(self, last: ocp.CheckpointManager) -> None:
         """Raise Diverged if a step since the last check gave numbers that are not finite."""
@@ -106,11 +119,15 @@ class _Run:
         config, size = self.plan.config, len(self.plan.dataset.train.labels)
         ids, mask = next(padded(epoch_order(config.seed, epoch, size), config.batch_size, within))
         where = first_not_finite(self.plan.task, self.state, self.fetch_train(ids, mask), epoch_key(config.seed, epoch))
+        raise self.diverged(bad, where, last)
+
+    def diverged(self, bad: int, where: str, last: ocp.CheckpointManager) -> Diverged:
+        epoch = bad // self.plan.steps_per_epoch
         last.wait_until_finished()
         kept = f"{self.folder}/checkpoints/last/{last.latest_step()}"
         none = last.latest_step() is None
         advice = "no checkpoint had been written yet" if none else f"the last good checkpoint is kept in {kept}"
-        raise Diverged(
+        return Diverged(
             f"step {bad} (epoch {epoch + 1}) gave numbers that are not finite, first in {where}; {advice}. "
             "A lower --optimizer.lr often helps."
         )
@@ -148,24 +165,29 @@ def fit(
     folder = Path(results) / config.name
     check_folder(folder, resume, overwrite)  # before minutes go into reading data
     plan = prepare(config)
-    open_run(folder, config, plan.facts, resume, overwrite)
-    run = _Run(plan, folder)
-    if resume:
-        run.resume()
-    _introduce(console, plan)
     total = config.epochs * plan.steps_per_epoch
+    with stop_requests() as stops:
+        open_run(folder, config, plan.facts, resume, overwrite)
+        run = _Run(plan, folder)
+        if resume:
+            run.resume()
+        _introduce(console, plan)
+        _train(run, stops, total, console)
+        return _conclude(run, command, console)
+
+
+def _train(run: _Run, stops: list[int], total: int, console: Console) -> None:
+    config, folder = run.plan.config, run.folder / "checkpoints"
     with (
-        stop_requests() as stops,
-        checkpoint.manager(folder / "checkpoints" / "last") as last,
-        checkpoint.manager(folder / "checkpoints" / "best") as best,
+        checkpoint.manager(folder / "last") as last,
+        checkpoint.manager(folder / "best") as best,
         reporting(console, config.epochs, total, run.done) as report,
     ):
-        for epoch in range(run.done // plan.steps_per_epoch, config.epochs):
+        for epoch in range(run.done // run.plan.steps_per_epoch, config.epochs):
             _train_epoch(run, epoch, stops, last, report)
             _finish_epoch(run, epoch, last, best, report)
             if stops and run.done < total:
                 raise _interrupted(run, stops)
-    return _conclude(run, command, console)
 
 
 def _introduce(console: Console, plan: Plan) -> None:
@@ -186,16 +208,16 @@ def _train_epoch(run: _Run, epoch: int, stops: list[int], last: ocp.CheckpointMa
         run.sums = jax.device_put(empty_sums(), run.steps.everywhere)
     order = epoch_order(config.seed, epoch, len(run.plan.dataset.train.labels))
     key = epoch_key(config.seed, epoch)
-    shown, seen, compiling = 0.0, int(run.sums.examples), run.watch.images == 0
-    if not compiling:
+    shown, seen = 0.0, int(run.sums.examples)
+    if run.warm:
         run.watch.start()
     for index, (ids, mask) in enumerate(padded(order, config.batch_size, first), start=first + 1):
         before = run.sums
         run.state, run.sums = run.steps.train(run.state, run.sums, run.fetch_train(ids, mask), key)
         jax.block_until_ready(before)  # one step ahead of the device, not a whole epoch
         now = time.perf_counter()
-        if compiling and index == first + 1:
-            seen = int(run.sums.examples)
+        if not run.warm:
+            seen, run.warm = int(run.sums.examples), True
             run.watch.start()
         elif now - shown > 0.25 or index == per_epoch:
             run.check_finite(last)
@@ -208,11 +230,11 @@ def _train_epoch(run: _Run, epoch: int, stops: list[int], last: ocp.CheckpointMa
         if stops:
             run.check_finite(last)
             if index < per_epoch:
-                run.save(last)
+                run.save(last, last)
                 raise _interrupted(run, stops)
         if config.checkpoint_every and index % config.checkpoint_every == 0 and index < per_epoch:
             run.check_finite(last)
-            run.save(last)
+            run.save(last, last)
     run.check_finite(last)
     run.watch.stop(int(run.sums.examples) - seen)
 
@@ -232,16 +254,19 @@ def _finish_epoch(
         "train_loss": float(run.sums.loss) / count,
         "train_accuracy": int(run.sums.correct) / count,
     }
+    run.require_finite(last)
     record = max((r["test_accuracy"] for r in run.rows if "test_accuracy" in r), default=-1.0)
     if (epoch + 1) % config.evaluate_every == 0 or epoch + 1 == config.epochs:
         test = run.evaluate(run.plan.dataset.test, run.fetch_test)
+        if not math.isfinite(test.loss):
+            raise run.diverged(run.done - 1, "the loss of the test images", last)
         row |= {"test_loss": test.loss, "test_accuracy": test.accuracy, "test_top5": test.top5}
     row |= {"images_per_second": run.watch.speed(), "seconds": run.seconds()}
     run.rows.append(row)
     write_metrics(run.folder, run.rows)
-    run.save(last)
+    run.save(last, last)
     if row.get("test_accuracy", -1.0) > record:
-        run.save(best)
+        run.save(best, last)
     report.epoch(row)
 
 

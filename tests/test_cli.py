@@ -206,6 +206,20 @@ BAD_TRAINING = {
         ["--batch-size", "2000"],
         ["batch_size 2000 is larger than the", "training images"],
     ),
+    "network option out of range": (["--network", "mlp", "--network-options", "width", "0"], ["width must be", "fc1"]),
+    "network option of a wrong type": (["--network", "mlp", "--network-options", "width", "abc"], ["'abc'", "fc1"]),
+    "dropout rate out of range": (
+        ["--network", "mlp", "--network-options", "rate", "2.0"],
+        ["rate must be in", "drop1"],
+    ),
+    "not a network": (["--network", "os:path"], ["must be a function that returns a spec"]),
+    "seed out of range": (["--seed", "50000000000000"], ["seed must be at least 0 and below 2**32"]),
+    "crop wider than the image": (["--data.crop-padding", "100"], ["crop_padding 100 must be less than", "28x28"]),
+    "not a number": (["--loss.l2", "nan"], ["loss.l2 must be finite"]),
+    "endless learning rate": (["--optimizer.lr", "inf"], ["optimizer.lr must be finite"]),
+    "warm-up longer than the run": (["--optimizer.warmup-epochs", "50"], ["50", "longer than the 40"]),
+    "config after the flags": (["--epochs", "3", "configs/digits.py"], ["the config comes first"]),
+    "very long name": (["--name", "a" * 300], ["at most 100"]),
     "bad name": (["--name", "../up"], ["name must be letters"]),
     "nothing to resume": (["--resume"], ["nothing to resume: results/digits does not exist"]),
 }
@@ -328,3 +342,24 @@ def test_divergence_exits_with_1_and_names_step_and_layer(tmp_path):
     done = train(*TINY, "--optimizer.name", "sgd", "--optimizer.lr", "1e30", cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "step" in done.stderr and "not finite" in done.stderr and "layer 'fc" in done.stderr
+
+
+def test_a_run_on_four_devices_is_evaluated_on_one(tmp_path):
+    environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    with patch.dict(os.environ, environment):
+        done = in_a_process(str(ROOT / "train.py"), *TINY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    accuracy = json.loads((tmp_path / "results/digits/result.json").read_text())["test_accuracy"]
+    done = jaxcnn("evaluate", "results/digits", cwd=tmp_path)
+    assert done.returncode == 0 and f"accuracy {accuracy:.2%}" in done.stdout
+
+
+def test_resuming_from_a_damaged_checkpoint_is_refused_and_changes_nothing(trained, tmp_path):
+    run = copy_of(trained, tmp_path)
+    (place,) = (run / "checkpoints/last").glob("[0-9]*")
+    for path in place.rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    refused(train(*TINY, "--resume", cwd=tmp_path), "damaged", "--overwrite")
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}

@@ -250,3 +250,72 @@ def test_evaluation_can_be_rarer_than_epochs(tmp_path):
     run(replace(SMALL, evaluate_every=2), tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "small" / "metrics.jsonl").read_text().splitlines()]
     assert ["test_accuracy" in row for row in rows] == [False, True, True]
+
+
+def test_an_update_that_overflows_in_the_last_step_of_an_epoch_is_not_saved_over_a_good_checkpoint(tmp_path):
+    """The loss and the gradient of that step are finite; its learning rate is not survivable."""
+    jump = OptimizerConfig("sgd", lr=0.1, schedule="step", step_epochs=(1 + 11 / 12,), step_factor=1e38)
+    with pytest.raises(
+        Diverged, match=r"step 23 \(epoch 2\).*(parameters|test images).*checkpoint is kept in .*last/12"
+    ):
+        run(replace(SMALL, optimizer=jump), tmp_path)
+    folder = tmp_path / "small"
+    assert [path.name for path in (folder / "checkpoints" / "last").glob("[0-9]*")] == ["12"]
+    assert "NaN" not in (folder / "metrics.jsonl").read_text() and not (folder / "result.json").exists()
+
+
+def test_a_run_killed_between_its_two_checkpoints_resumes_to_the_same_bits(unbroken, tmp_path, monkeypatch):
+    """`best` may be ahead of `last` on disk: the two are written by writers of their own."""
+    original = training.checkpoint.save
+
+    def save(checkpoints, step, model, state):
+        if step < 24 or checkpoints.directory.name == "best":
+            original(checkpoints, step, model, state)
+        if step == 24 and checkpoints.directory.name == "best":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.checkpoint, "save", save)
+    with pytest.raises(KeyboardInterrupt):
+        run(SMALL, tmp_path)
+    monkeypatch.undo()
+    kept = {kind: [p.name for p in (tmp_path / "small/checkpoints" / kind).glob("[0-9]*")] for kind in ("last", "best")}
+    assert kept == {"last": ["12"], "best": ["24"]}
+    assert run(SMALL, tmp_path, resume=True)["params_sha256"] == unbroken[0]["params_sha256"]
+
+
+def test_a_run_stopped_before_its_first_checkpoint_is_resumed_from_the_beginning(unbroken, tmp_path, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_train_epoch", fail)
+    with pytest.raises(KeyboardInterrupt):
+        run(SMALL, tmp_path)
+    monkeypatch.undo()
+    assert (tmp_path / "small/config.json").exists()
+    assert run(SMALL, tmp_path, resume=True)["params_sha256"] == unbroken[0]["params_sha256"]
+
+
+def test_reading_a_checkpoint_leaves_alone_what_another_process_is_writing(unbroken, tmp_path):
+    run(replace(SMALL, epochs=1), tmp_path)
+    folder = tmp_path / "small" / "checkpoints" / "last"
+    foreign = folder / "24.orbax-checkpoint-tmp"
+    foreign.mkdir()
+    (foreign / "half").write_text("written")
+    result = json.loads((tmp_path / "small" / "result.json").read_text())
+    from jaxcnn.checkpoint import restore
+    from jaxcnn.plan import prepare
+    from jaxcnn.steps import init_state
+
+    plan = prepare(replace(SMALL, epochs=1))
+    state = init_state(plan.task, training.jax.random.key(9), plan.facts.input)
+    (params, stats), _ = restore(folder, (state.params, state.batch_stats))
+    from jaxcnn.results import fingerprint
+
+    assert fingerprint(params, stats) == result["params_sha256"]
+    assert (foreign / "half").exists()
+
+
+def test_speed_is_measured_when_an_epoch_is_a_single_step(tmp_path):
+    assert run(replace(SMALL, batch_size=1024, epochs=2), tmp_path)["images_per_second"] > 0
+    rows = [json.loads(line) for line in (tmp_path / "small/metrics.jsonl").read_text().splitlines()]
+    assert all(row["images_per_second"] > 0 for row in rows)

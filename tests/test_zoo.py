@@ -228,7 +228,7 @@ def test_a_network_of_ones_own_is_created_by_module_and_function():
 
 def test_models_lists_every_name_that_create_knows():
     assert jaxcnn.models() == sorted(NETWORKS)
-    assert all(jaxcnn.create(name) is not None for name in jaxcnn.models())
+    assert {jaxcnn.create(name) for name in jaxcnn.models()} == {entry.build() for entry in NETWORKS.values()}
 
 
 # Summary, features, edits, dropout.

@@ -19,7 +19,9 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     values = np.arange(256) / 255
     means, deviations = [], []
     for channel in range(images.shape[-1]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(images), 4096):  # bincount makes 64-bit integers of all that it is given
+            counts += np.bincount(images[start : start + 4096, ..., channel].ravel(), minlength=256)
         mean = float(counts @ values / counts.sum())
         deviation = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
         means.append(mean)

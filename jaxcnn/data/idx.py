@@ -107,7 +107,10 @@ def _classes(folder: Path) -> tuple[str, ...]:
     file = folder / "classes.txt"
     if not file.is_file():
         return tuple("0123456789")
-    names = tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
+    try:
+        names = tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} must be text in UTF-8: {error.reason} at byte {error.start}") from error
     if len(names) < 2 or len(set(names)) < len(names):
         raise InputError(f"{file} must name at least two classes, each once, one a line")
     return names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             image.load()
             # Cameras and editors write broken EXIF beside sound pixels; that must not lose the image.
             with contextlib.suppress(Exception):
@@ -50,6 +51,8 @@ def decode(data: bytes, name: str) -> np.ndarray:
             return _pixels(image)
     except UnidentifiedImageError:
         raise InputError(f"{name} is not a JPEG or PNG image ({len(data)} bytes)") from None
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} is too large an image: {error}") from None
     except MemoryError:
         raise
     except Exception as error:  # for broken bytes Pillow raises OSError, SyntaxError, ValueError, ...

@@ -43,10 +43,15 @@ def create(name: str, **options) -> Spec:
     Raises ValueError for a name or an option that does not exist, with those that do.
     """
     build = NETWORKS[name].build if name in NETWORKS else _imported(name)
+    if not callable(build):
+        raise ValueError(f"network {name!r} must be a function that returns a spec, not {type(build).__name__}")
     known = inspect.signature(build).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in known.values()) and (extra := sorted(set(options) - set(known))):
         raise ValueError(f"network {name!r} has no option {', '.join(extra)}; it has: {', '.join(known)}")
-    net = build(**options)
+    try:
+        net = build(**options)
+    except Exception as error:  # whatever a function of the user's raises
+        raise ValueError(f"network {name!r} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(net, Spec):
         raise ValueError(f"network {name!r} must return a spec (see jaxcnn.spec), not {type(net).__name__}")
     return net
@@ -60,8 +65,8 @@ def _imported(name: str) -> Callable[..., Spec]:
         raise ValueError(f"there is no network {name!r}; {hint}known: {', '.join(models())}, or module:function")
     try:
         return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"cannot load network {name!r}: {error}") from error
+    except Exception as error:  # whatever importing a module of the user's raises
+        raise ValueError(f"cannot load network {name!r}: {type(error).__name__}: {error}") from error
 
 
 __all__ = ["NETWORKS", "Entry", "cifar_cnn", "create", "fmnist_cnn", "lenet5", "mlp", "models"]
