@@ -27,9 +27,10 @@ def _check_types(config: Any, prefix: str = "") -> None:
         value = getattr(config, name)
         try:
             check_type(value, hints[name])
-        except TypeCheckError as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{prefix}{name} = {value!r} cannot be: its {reason}") from None
+        except TypeCheckError:
+            kind = getattr(hints[name], "__name__", None) if isinstance(hints[name], type) else None
+            wanted = kind or str(hints[name]).replace("typing.", "")
+            raise InputError(f"{prefix}{name} must be {wanted}, not {value!r}") from None
         numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, float)]
         _require(all(map(math.isfinite, numbers)), f"{prefix}{name} must be finite, not {value}")
 

@@ -245,6 +245,12 @@ def test_bad_training_input_gets_a_sentence_and_leaves_nothing_behind(case, tmp_
             "from jaxcnn.config import *\nconfig = TrainConfig(batch_size=0)\n",
             "batch_size must be at least 1",
         ),
+        ("from jaxcnn.config import *\nconfig = TrainConfig(epochs=2.5)\n", "epochs must be int, not 2.5"),
+        ("from jaxcnn.config import *\nconfig = TrainConfig(data='digits')\n", "data must be DataConfig, not 'digits'"),
+        (
+            "from jaxcnn.config import *\nconfig = OptimizerConfig('adagrad')\n",
+            "optimizer.name must be Literal['sgd', ",
+        ),
     ],
 )
 def test_a_config_file_that_cannot_be_used_is_named(text, part, tmp_path):
