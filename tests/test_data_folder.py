@@ -283,6 +283,7 @@ def test_an_encrypted_zip_is_named(root: Path):
     refused(file, r"pets\.zip is encrypted")
 
 
+@pytest.mark.slow
 def test_the_cifar_10_archive_is_read_whole():
     file = SHARED / "cifar10-jpeg.tar.xz"
     if not file.exists():

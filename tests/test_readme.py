@@ -7,15 +7,16 @@ import os
 import re
 import shlex
 import struct
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+
+from jaxcnn.cli import main
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.M | re.S)
@@ -49,13 +50,18 @@ def small_data(folder: Path) -> None:
 
 
 def in_shell(command: str, folder: Path) -> str:
-    """Run a command line of the README; `jaxcnn` and `python` are those of this interpreter."""
+    """Run a command line of the README in this process, which has jax loaded; returns what it prints."""
     words = shlex.split(command)
-    words = [sys.executable, "-m", "jaxcnn", *words[1:]] if words[0] == "jaxcnn" else [sys.executable, *words[1:]]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    arguments = words[1:] if words[0] == "jaxcnn" else ["train", *words[2:]]
+    assert words[0] == "jaxcnn" or words[:2] == ["python", "train.py"], command
+    out = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), patch.dict(os.environ, COLUMNS="120"):
+        try:
+            status = main(arguments, program=shlex.join(words[:1] if words[0] == "jaxcnn" else words[:2]))
+        except SystemExit as leaving:  # --help
+            status = leaving.code
+    assert status == 0, f"{command}\n{out.getvalue()}"
+    return out.getvalue()
 
 
 @pytest.fixture
