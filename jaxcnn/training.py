@@ -196,7 +196,7 @@ def _introduce(console: Console, plan: Plan) -> None:
     shape = "x".join(map(str, plan.facts.input))
     console.print(
         f"{config.network} on {dataset.name}: {train:,} training and {test:,} test images "
-        f"of {shape}, {len(dataset.classes)} classes; {config.epochs} epochs of {plan.steps_per_epoch:,} steps",
+        f"of {shape}, {len(dataset.classes)} classes; epochs: {config.epochs} of {plan.steps_per_epoch:,} steps",
         soft_wrap=True, markup=False,
     )  # fmt: skip
 
