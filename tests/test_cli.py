@@ -177,14 +177,14 @@ def test_models_lists_every_network(tmp_path):
 
 
 def test_a_network_of_ones_own_is_named_by_module_and_function(tmp_path):
-    (tmp_path / "my_nets.py").write_text(
+    (tmp_path / "own_nets.py").write_text(
         "from jaxcnn.spec import *\n"
         "def tiny(classes=10):\n    return seq(conv=Conv(4), act=Act(), pool=GlobalPool(), fc=Dense(classes))\n"
     )
-    done = train("--network", "my_nets:tiny", "--epochs", "1", "--batch-size", "256", cwd=tmp_path)
+    done = train("--network", "own_nets:tiny", "--epochs", "1", "--batch-size", "256", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert jaxcnn("evaluate", "results/digits", cwd=tmp_path).returncode == 0
-    assert "GlobalPool" in jaxcnn("summary", "my_nets:tiny", "--input", "8", "8", "1", cwd=tmp_path).stdout
+    assert "GlobalPool" in jaxcnn("summary", "own_nets:tiny", "--input", "8", "8", "1", cwd=tmp_path).stdout
 
 
 BAD_TRAINING = {
