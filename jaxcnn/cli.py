@@ -244,7 +244,7 @@ def _summary(arguments: argparse.Namespace) -> int:
     shape = tuple(arguments.input or (known.input if known else ()))
     if not shape:
         raise InputError(f"{arguments.network} is your own network: give its --input HEIGHT WIDTH CHANNELS")
-    if len(shape) < 2 or min(shape) < 1:
+    if len(shape) < 2 or min(shape) < 1 or (known and len(shape) != len(known.input)):
         raise InputError(f"--input takes height, width and channels, each at least 1, not {' '.join(map(str, shape))}")
     with input_errors(f"network {arguments.network!r} cannot take images of {'x'.join(map(str, shape))}"):
         print(jaxcnn.summary(net, shape))

@@ -286,6 +286,7 @@ def test_commands_on_runs_that_are_not_there_or_damaged(trained, tmp_path):
     refused(jaxcnn("summary", "lenet", cwd=folder), "did you mean 'lenet5'")
     refused(jaxcnn("summary", "lenet5", "--input", "8", "8", "1", cwd=folder), "layer 'conv2'")
     refused(jaxcnn("summary", "lenet5", "--input", "0", "8", "1", cwd=folder), "at least 1")
+    refused(jaxcnn("summary", "lenet5", "--input", "28", "28", cwd=folder), "height, width and channels")
     refused(jaxcnn("dance", cwd=folder), "dance")
     refused(jaxcnn("evaluate", "results/digits", "--source", "folder:nowhere", cwd=folder), "nowhere")
 
