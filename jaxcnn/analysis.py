@@ -54,11 +54,10 @@ def _leaf_field(leaf: Leaf, shape: Shape, field: Field) -> Field:
             window, stride, dilation = max(shape[:-1]), 1, 1
         case _:
             return field
-    window, stride, dilation = (ops.per_dimension(v, spatial, "size") for v in (window, stride, dilation))
     padding = leaf.padding if isinstance(leaf, Conv | Pool) else 0
-    before = ops.padding_pairs(padding, shape[:-1], window, stride, dilation)[0][0]
-    reach = dilation[0] * (window[0] - 1)
-    return Field(size + reach * jump, jump * stride[0], start + (reach / 2 - before) * jump)
+    placed = ops.slide("window", shape[:-1], window, stride, padding, dilation)
+    reach = placed.dilation[0] * (placed.window[0] - 1)
+    return Field(size + reach * jump, jump * placed.stride[0], start + (reach / 2 - placed.pairs[0][0]) * jump)
 
 
 def receptive_field(net: Spec, shape: Shape, path: str = "") -> dict[str, Field]:

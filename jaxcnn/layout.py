@@ -144,11 +144,7 @@ def _times(shape: Shape) -> str:
 
 
 def _slide(sizes, window, stride, padding, dilation):
-    stride = ops.per_dimension(stride, len(sizes), "stride")
-    dilation = ops.per_dimension(dilation, len(sizes), "dilation")
-    return ops.output_sizes(
-        sizes, window, stride, ops.padding_pairs(padding, sizes, window, stride, dilation), dilation
-    )
+    return ops.slide("window", sizes, window, stride, padding, dilation).output
 
 
 def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:

@@ -1,30 +1,15 @@
-"""Convolution and its hand-written gradient.
-
-Forward (cross-correlation, what networks call convolution), for one spatial dimension:
-
-    y[n, p, o] = sum over u, i of  x[n, p*S + u*D - P, i] * h[u, i, o]
-
-Backward, with the gradient g of the loss with respect to y:
-
-    dx[n, a, i] = sum over u, o of  g[n, p, o] * h[u, i, o]     where a = p*S + u*D - P
-    dh[u, i, o] = sum over n, p of  x[n, p*S + u*D - P, i] * g[n, p, o]
-
-So dx is the (full) convolution of g, its places spread S apart, with the flipped kernel, summed over the output
-channels; dh is the correlation of x with g, the sum over all places that share the weight. Both are written here
-as canonical NHWC products, because XLA:CPU runs any other layout inside `scan` in a naive loop (jax#12868).
-"""
+"""Convolution, and what is made of it: true, transposed, depthwise and separable convolution."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from jaxcnn.ops.window import Padding, Pairs, Size, output_sizes, pad, padding_pairs, per_dimension
-
-_SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
+from jaxcnn.ops.checks import floating
+from jaxcnn.ops.products import correlate, flip, input_gradient
+from jaxcnn.ops.window import Padding, Size, Window, extent, pad, padding_pairs, per_dimension, slide
 
 
 def conv(
@@ -53,100 +38,129 @@ def conv(
       (N, *output, O) with output = floor((W - D(K-1) - 1 + 2P)/S) + 1.
 
     Raises:
-      ValueError: shapes, stride, groups or padding that do not fit, with the numbers.
+      ValueError: shapes, dtypes, stride, groups or padding that do not fit, with the numbers.
     """
-    dimensions = x.ndim - 2
-    if dimensions not in _SPATIAL or kernel.ndim != x.ndim:
-        raise ValueError(
-            f"conv takes x of (N, 1 to 3 spatial dimensions, C) and a kernel of the same rank, "
-            f"not {x.shape} and {kernel.shape}"
-        )
-    *window, fan_in, width = kernel.shape
+    *window, fan_in, width = _kernel("conv", x, kernel, bias)
     channels = x.shape[-1]
-    if groups < 1 or channels % groups or width % groups or channels // groups != fan_in:
+    if not isinstance(groups, int) or groups < 1 or width % groups or channels != groups * fan_in:
         raise ValueError(
             f"conv of {channels} channels in {groups} groups needs a kernel of (*window, {channels}/{groups}, "
             f"a multiple of {groups}), not {kernel.shape}"
         )
-    if bias is not None and bias.shape != (width,):
-        raise ValueError(f"conv of {width} output channels needs a bias of ({width},), not {bias.shape}")
-    stride = per_dimension(stride, dimensions, "stride")
-    dilation = per_dimension(dilation, dimensions, "dilation")
-    pairs = padding_pairs(padding, x.shape[1:-1], window, stride, dilation)
-    output_sizes(x.shape[1:-1], window, stride, pairs, dilation)
+    placed = slide("conv", x.shape[1:-1], window, stride, padding, dilation)
     if padding_mode != "zeros":
-        x, pairs = pad(x, pairs, padding_mode), ((0, 0),) * dimensions
-    y: Array = _correlate(x, kernel, stride, pairs, dilation, groups)  # type: ignore[assignment]
+        x = pad(x, placed.pairs, padding_mode)
+        placed = placed.over(sizes=x.shape[1:-1], pairs=((0, 0),) * len(window))
+    y = correlate(x, kernel, placed, groups)
     return y if bias is None else y + bias
 
 
 def convolve(x: Array, kernel: Array, bias: Array | None = None, **options) -> Array:
     """True convolution: `conv`, with its options, by the kernel flipped along its spatial dimensions."""
-    return conv(x, _flip(kernel), bias, **options)
+    return conv(x, flip(kernel), bias, **options)
 
 
-def _flip(kernel: Array) -> Array:
-    return jnp.flip(kernel, range(kernel.ndim - 2))
+def depthwise_conv(x: Array, kernel: Array, bias: Array | None = None, **options) -> Array:
+    """`conv` with one group per channel: kernel (*window, 1, C*m), `options` those of `conv` without groups.
 
-
-def _lax_conv(x, kernel, stride, pairs, dilation, groups, spread=None):
-    spatial = _SPATIAL[x.ndim - 2]
-    layout = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
-    return lax.conv_general_dilated(
-        x, kernel, stride, pairs, lhs_dilation=spread, rhs_dilation=dilation, feature_group_count=groups,
-        dimension_numbers=layout,
-    )  # fmt: skip
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
-def _correlate(x: Array, kernel: Array, stride, pairs: Pairs, dilation, groups: int) -> Array:
-    return _lax_conv(x, kernel, stride, pairs, dilation, groups)
-
-
-def _correlate_forward(x, kernel, stride, pairs, dilation, groups):
-    return _lax_conv(x, kernel, stride, pairs, dilation, groups), (x, kernel)
-
-
-def _correlate_backward(stride, pairs, dilation, groups, residuals, gradient):
-    x, kernel = residuals
-    dx = _input_gradient(gradient, kernel, x.shape[1:-1], stride, pairs, dilation, groups)
-    dh = _kernel_gradient(x, gradient, kernel.shape, stride, pairs, dilation, groups)
-    return dx, dh
-
-
-_correlate.defvjp(_correlate_forward, _correlate_backward)
-
-
-def _input_gradient(gradient, kernel, sizes, stride, pairs, dilation, groups):
-    """The gradient, spread by the stride, convolved with the flipped kernel; channels in and out change places."""
-    *window, fan_in, width = kernel.shape
-    flipped = _flip(kernel).reshape(*window, fan_in, groups, width // groups)
-    flipped = jnp.moveaxis(flipped, -3, -1).swapaxes(
-        -3, -2
-    )  # (*window, groups, O/groups, I) -> (*window, O/groups, groups, I)
-    flipped = flipped.reshape(*window, width // groups, groups * fan_in)
-    around = []
-    for n, out, k, s, d, (before, _) in zip(sizes, gradient.shape[1:-1], window, stride, dilation, pairs, strict=True):
-        reach = d * (k - 1)
-        around.append((reach - before, n - 1 - (out - 1) * s + before))
-    return _lax_conv(gradient, flipped, (1,) * len(window), tuple(around), dilation, groups, spread=stride)
-
-
-def _kernel_gradient(x, gradient, kernel_shape, stride, pairs, dilation, groups):
-    """The input correlated with the gradient: examples and channels change places, stride and dilation too.
-
-    A kernel of a single place takes one matrix product.
+    Channel c of x makes the channels c*m to c*m + m-1 of the result.
     """
-    *window, fan_in, width = kernel_shape
-    examples, *sizes, _ = x.shape
-    if set(window) == {1} and groups == 1 and not any(map(any, pairs)):
-        seen = lax.slice(x, [0] * x.ndim, x.shape, (1, *stride, 1))
-        return (seen.reshape(-1, fan_in).T @ gradient.reshape(-1, width)).reshape(kernel_shape)
-    # (N, *spatial, groups, I) -> (I, *spatial, groups, N): input channels are now the examples, examples the channels
-    images = x.reshape(examples, *sizes, groups, fan_in).swapaxes(0, -1).reshape(fan_in, *sizes, groups * examples)
-    kernel = jnp.moveaxis(gradient, 0, -2)  # (*output, N, O)
-    around = []
-    for n, out, k, s, d, (before, _) in zip(sizes, gradient.shape[1:-1], window, stride, dilation, pairs, strict=True):
-        around.append((before, (k - 1) * d + (out - 1) * s + 1 - n - before))
-    dh = _lax_conv(images, kernel, dilation, tuple(around), stride, groups)  # (I, *window, O)
-    return jnp.moveaxis(dh, 0, -2)
+    return conv(x, kernel, bias, groups=x.shape[-1], **options)
+
+
+def separable_conv(x: Array, depthwise: Array, pointwise: Array, bias: Array | None = None, **options) -> Array:
+    """`depthwise_conv` by a kernel of (*window, 1, C*m), with `options`, then `conv` by one of (1, ..., C*m, O).
+
+    Chollet 2017 (Xception), without the non-linearity between that the paper advises against.
+    """
+    return conv(depthwise_conv(x, depthwise, **options), pointwise, bias)
+
+
+def conv_transpose(
+    x: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    stride: Size = 1,
+    padding: Padding = 0,
+    output_padding: Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Array:
+    """The transpose of `conv` as a linear map: what its backward pass does to the gradient (Dumoulin and Visin 2016).
+
+    Args:
+      x: (N, *spatial, C).
+      kernel: that of the convolution which is transposed: (*window, O // groups, C). It takes O channels to C; this
+        takes C to O.
+      bias: (O,) or None.
+      stride, dilation, groups: those of the convolution.
+      padding: "valid" and "same" as in TensorFlow: the sizes become W*S + max(D(K-1)+1 - S, 0) and W*S. Anything else
+        is the padding of the convolution, as in PyTorch: (W-1)*S - before - after + D(K-1) + 1 + output_padding.
+      output_padding: places added to the far side of the result, less than the stride or the dilation.
+
+    Returns:
+      (N, *output, O).
+
+    Raises:
+      ValueError: shapes, dtypes, stride, groups or padding that do not fit, with the numbers.
+    """
+    *window, fan_out, channels = _kernel("conv_transpose", x, kernel, None)
+    width = fan_out * groups if isinstance(groups, int) else 0
+    if width < 1 or channels != x.shape[-1] or channels % groups:
+        raise ValueError(
+            f"conv_transpose of {x.shape[-1]} channels in {groups} groups needs a kernel of (*window, width/{groups}, "
+            f"{x.shape[-1]}), not {kernel.shape}"
+        )
+    _bias("conv_transpose", bias, width)
+    placed = transposed_window(x.shape[1:-1], window, stride, padding, output_padding, dilation)
+    y = input_gradient(x, kernel, placed, groups)
+    return y if bias is None else y + bias
+
+
+def transposed_window(
+    sizes: Sequence[int], window: Size, stride: Size, padding: Padding, output_padding: Size, dilation: Size
+) -> Window:
+    """The window of the convolution that makes `sizes` of what `conv_transpose` returns (`Window.sizes`)."""
+    dimensions = len(sizes)
+    try:
+        window = per_dimension(window, dimensions, "window")
+        stride = per_dimension(stride, dimensions, "stride")
+        dilation = per_dimension(dilation, dimensions, "dilation")
+        beyond = per_dimension(output_padding, dimensions, "output_padding", least=0)
+        whole = tuple(n * s for n, s in zip(sizes, stride, strict=True))
+        pairs = padding_pairs(padding, whole, window, stride, dilation)
+    except ValueError as error:
+        raise ValueError(f"conv_transpose: {error}") from None
+    extents = [extent(k, d) for k, d in zip(window, dilation, strict=True)]
+    if isinstance(padding, str) and padding in ("valid", "same"):
+        if any(beyond):
+            raise ValueError(f"conv_transpose: {padding!r} sets the size; output_padding must be 0, not {beyond}")
+        beyond = [max(e - s, 0) if padding == "valid" else 0 for e, s in zip(extents, stride, strict=True)]
+        larger = [n + more for n, more in zip(whole, beyond, strict=True)]
+    else:
+        if any(more >= max(s, d) for more, s, d in zip(beyond, stride, dilation, strict=True)):
+            raise ValueError(
+                f"conv_transpose: output_padding {beyond} must be less than stride {stride} or dilation {dilation}"
+            )
+        terms = zip(sizes, stride, pairs, extents, beyond, strict=True)
+        larger = [(n - 1) * s - sum(pair) + e + more for n, s, pair, e, more in terms]
+    if min(larger) < 1:
+        raise ValueError(f"conv_transpose of {tuple(sizes)} places with padding {pairs} leaves {tuple(larger)}")
+    return Window(tuple(larger), tuple(window), stride, pairs, dilation)
+
+
+def _kernel(operation: str, x: Array, kernel: Array, bias: Array | None) -> tuple[int, ...]:
+    floating(operation, x, kernel)
+    if not 3 <= x.ndim <= 5 or kernel.ndim != x.ndim:
+        raise ValueError(
+            f"{operation} takes x of (N, 1 to 3 spatial dimensions, C) and a kernel of the same rank, "
+            f"not {x.shape} and {kernel.shape}"
+        )
+    _bias(operation, bias, kernel.shape[-1])
+    return kernel.shape
+
+
+def _bias(operation: str, bias: Array | None, width: int) -> None:
+    if bias is not None and bias.shape != (width,):
+        raise ValueError(f"{operation} of {width} output channels needs a bias of ({width},), not {jnp.shape(bias)}")

@@ -1,64 +1,145 @@
-"""Batch normalization (Ioffe and Szegedy 2015, algorithm 1) with its gradient in closed form."""
+"""Normalization: by statistics of the batch or running ones, over the features of a place, over near channels."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jaxcnn.ops.checks import floating, wide
+
 
 def batch_norm(
-    x: Array, scale: Array | None, bias: Array, eps: float = 1e-5, mask: Array | None = None
+    x: Array,
+    scale: Array | None,
+    bias: Array,
+    eps: float = 1e-5,
+    mask: Array | None = None,
+    unbiased: bool = True,
 ) -> tuple[Array, Array, Array]:
-    """Normalize (N, ..., C) by the batch's own mean and variance per channel.
+    """Normalize (N, ..., C) by the batch's own mean and variance per channel (Ioffe and Szegedy 2015, algorithm 1).
+
+    The statistics take one pass over x. They are sums of x - k and of its square, k being the mean of the first
+    example; as that example is one of the N, (mean - k)^2 is at most N times the variance, so that the difference of
+    the two sums keeps the variance to a relative error of about N roundings. It is never negative.
 
     Args:
-      x: the batch; all axes but the last are averaged over.
+      x: the batch; all axes but the last are averaged over. Statistics are in float32 at least.
       scale, bias: (C,); `scale=None` stands for ones.
       eps: added to the variance.
       mask: (N,) of ones and zeros: examples with zero are padding and do not count in the statistics.
+      unbiased: whether the returned variance divides by count - 1 (PyTorch's rule) or by the count (TensorFlow's).
+        The normalization always divides by the count.
 
     Returns:
-      y of x's shape, and the mean and the unbiased variance (as PyTorch averages it), both (C,). Gradients flow
-      through y alone.
+      y of x's shape, and the mean and the variance, for running averages, both (C,). Gradients flow through y alone.
+
+    Raises:
+      ValueError: scale, bias or mask of another size.
     """
-    weight = jnp.ones(len(x), x.dtype) if mask is None else mask.astype(x.dtype)
+    floating("batch_norm", x)
+    _per_channel("batch_norm", x, scale=scale, bias=bias)
+    if mask is not None and mask.shape != x.shape[:1]:
+        raise ValueError(f"batch_norm of {x.shape} takes a mask of ({x.shape[0]},), not {mask.shape}")
+    weight = None if mask is None else mask.astype(wide(x.dtype))
     scale = jnp.ones_like(bias) if scale is None else scale
-    return _batch_norm(x, scale, bias, eps, weight.reshape(-1, *[1] * (x.ndim - 1)))
+    y, mean, variance, count = _batch_norm(eps, x, scale, bias, weight)
+    return y, mean, variance * (count / jnp.maximum(count - 1, 1)) if unbiased else variance
 
 
 def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array, eps: float = 1e-5) -> Array:
     """(x - mean) / sqrt(variance + eps) * scale + bias, per channel; as one product and one sum."""
+    _per_channel("normalize", x, mean=mean, variance=variance, scale=scale, bias=bias)
     factor = lax.rsqrt(variance + eps) * (1 if scale is None else scale)
-    return x * factor + (bias - mean * factor)
+    return (x * factor + (bias - mean * factor)).astype(x.dtype)
+
+
+def running_average(old: Array, new: Array, momentum: float) -> Array:
+    """momentum * old + (1 - momentum) * new: `momentum` weighs the *old* value (PyTorch's is one minus it)."""
+    return momentum * old + (1 - momentum) * new
+
+
+def layer_norm(x: Array, scale: Array | None, bias: Array | None, *, eps: float = 1e-6) -> Array:
+    """Normalize over the last axis (Ba, Kiros and Hinton 2016), then times `scale` and plus `bias`, of (C,) or None."""
+    floating("layer_norm", x)
+    _per_channel("layer_norm", x, scale=scale, bias=bias)
+    values = x.astype(wide(x.dtype))
+    centered = values - jnp.mean(values, -1, keepdims=True)
+    y = centered * lax.rsqrt(jnp.mean(jnp.square(centered), -1, keepdims=True) + eps)
+    y = y if scale is None else y * scale.astype(y.dtype)
+    return (y if bias is None else y + bias.astype(y.dtype)).astype(x.dtype)
+
+
+def local_response_norm(x: Array, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
+    """x / (k + alpha/size * sum of the squares of `size` neighbouring channels)^beta.
+
+    Krizhevsky et al. 2012, section 3.3; the paper does not divide alpha by `size`, PyTorch does, and so does this. The
+    window of channel c reaches from c - size//2 to c + (size-1)//2; beyond the ends are zeros. Raises ValueError unless
+    size >= 1.
+    """
+    floating("local_response_norm", x)
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"local_response_norm needs a size of at least 1 channel, not {size!r}")
+    values = x.astype(wide(x.dtype))
+    around = ((0, 0),) * (x.ndim - 1)
+    squares = jnp.pad(jnp.square(values), (*around, (size // 2, (size - 1) // 2)))
+    total = squares[..., : x.shape[-1]]
+    for shift in range(1, size):
+        total += squares[..., shift : shift + x.shape[-1]]
+    return (values * (k + alpha / size * total) ** -beta).astype(x.dtype)
+
+
+def _per_channel(operation: str, x: Array, **arrays: Array | None) -> None:
+    for name, array in arrays.items():
+        if array is not None and array.shape != x.shape[-1:]:
+            raise ValueError(f"{operation} of {x.shape} takes a {name} of ({x.shape[-1]},), not {array.shape}")
+
+
+def _total(x, weight):
+    """The sum over all axes but the last; per example first, so that a mask costs nothing."""
+    if weight is None:
+        return x.sum(tuple(range(x.ndim - 1)))
+    return (x.sum(tuple(range(1, x.ndim - 1))) * weight[:, None]).sum(0)
 
 
 def _count(x, weight):
-    return jnp.maximum(weight.sum() * (x.size / x.shape[0] / x.shape[-1]), 1)
+    places = x.size // x.shape[0] // x.shape[-1]
+    if weight is None:
+        return jnp.asarray(x.shape[0] * places, wide(x.dtype))
+    return jnp.maximum(weight.sum() * places, 1)
 
 
-@jax.custom_vjp
-def _batch_norm(x, scale, bias, eps, weight):
-    return _batch_norm_forward(x, scale, bias, eps, weight)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _batch_norm(eps, x, scale, bias, weight):
+    return _batch_norm_forward(eps, x, scale, bias, weight)[0]
 
 
-def _batch_norm_forward(x, scale, bias, eps, weight):
-    axes, count = tuple(range(x.ndim - 1)), _count(x, weight)
-    mean = (x * weight).sum(axes) / count
-    variance = (jnp.square(x - mean) * weight).sum(axes) / count
-    unbiased = variance * (count / jnp.maximum(count - 1, 1))
+def _batch_norm_forward(eps, x, scale, bias, weight):
+    values, factor, offset = (array.astype(wide(x.dtype)) for array in (x, scale, bias))
+    count = _count(x, weight)
+    near = values[0].mean(tuple(range(x.ndim - 2)))
+    mean = _total(values, weight) / count
+    variance = jnp.maximum(_total(jnp.square(values - near), weight) / count - jnp.square(mean - near), 0)
     inverse = lax.rsqrt(variance + eps)
-    return ((x - mean) * (inverse * scale) + bias, mean, unbiased), (x, scale, mean, inverse, weight)
+    y = (values - mean) * (inverse * factor) + offset
+    return (y.astype(x.dtype), mean, variance, count), (x, scale, mean, inverse, weight)
 
 
-def _batch_norm_backward(residuals, gradients):
+def _batch_norm_backward(eps, residuals, gradients):
     x, scale, mean, inverse, weight = residuals
-    gradient, axes, count = gradients[0], tuple(range(x.ndim - 1)), _count(x, weight)
-    normalized = (x - mean) * inverse
-    dbias = gradient.sum(axes)
-    dscale = (gradient * normalized).sum(axes)
-    through_statistics = weight * (dbias + normalized * dscale) / count
-    return scale * inverse * (gradient - through_statistics), dscale, dbias, None, None
+    gradient = gradients[0].astype(mean.dtype)
+    count = _count(x, weight)
+    centered = x.astype(mean.dtype) - mean
+    all_axes = tuple(range(x.ndim - 1))
+    dbias = gradient.sum(all_axes)
+    dscale = (gradient * centered).sum(all_axes) * inverse
+    through_statistics = dbias / count + centered * (dscale * inverse / count)
+    if weight is not None:
+        through_statistics *= weight.reshape(-1, *[1] * (x.ndim - 1))
+    dx = (gradient - through_statistics) * (inverse * scale.astype(mean.dtype))
+    return dx.astype(x.dtype), dscale.astype(scale.dtype), dbias.astype(scale.dtype), None
 
 
 _batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -66,35 +67,92 @@ def padding_pairs(
     return tuple((before, after) for before, after in pairs)
 
 
-def output_sizes(
-    sizes: Sequence[int], window: Sequence[int], stride: Sequence[int], pairs: Pairs, dilation: Sequence[int]
-) -> tuple[int, ...]:
-    """floor((W - K + 2P)/S) + 1 in every dimension, K being the dilated extent.
+class Window(NamedTuple):
+    """A window sliding over `sizes` places: one entry for every spatial dimension. Hashable."""
 
-    Raises ValueError where the window does not fit into the padded input.
+    sizes: tuple[int, ...]
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+    pairs: Pairs
+    dilation: tuple[int, ...]
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """floor((W - K + 2P)/S) + 1, K being the dilated extent D(K-1)+1."""
+        return tuple((n + sum(pair) - extent(k, d)) // s + 1 for n, k, s, pair, d in zip(*self, strict=True))
+
+    def over(self, **changed: tuple) -> Window:
+        """The same window with other strides, pairs, ..."""
+        return self._replace(**changed)
+
+
+def slide(
+    operation: str,
+    sizes: Sequence[int],
+    window: Size,
+    stride: Size,
+    padding: Padding,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> Window:
+    """The window that `operation` slides over `sizes` places; its padding worked out to pairs.
+
+    With `ceil_mode` (PyTorch's), the last window may reach past the padded input, if it starts before the padding on
+    the far side: the pairs grow by what is missing. Raises ValueError, naming the operation, for numbers that cannot
+    work.
     """
-    result = []
-    for n, k, s, (before, after), d in zip(sizes, window, stride, pairs, dilation, strict=True):
-        room = n + before + after - extent(k, d)
-        if room < 0:
-            raise ValueError(
-                f"a window of {'x'.join(map(str, window))} (dilation {'x'.join(map(str, dilation))}) does not fit into "
-                f"an input of {'x'.join(map(str, sizes))} with padding {pairs}"
-            )
-        result.append(room // s + 1)
-    return tuple(result)
+    dimensions = len(sizes)
+    try:
+        window = per_dimension(window, dimensions, "window")
+        stride = per_dimension(stride, dimensions, "stride")
+        dilation = per_dimension(dilation, dimensions, "dilation")
+        pairs = padding_pairs(padding, sizes, window, stride, dilation)
+    except ValueError as error:
+        raise ValueError(f"{operation}: {error}") from None
+    placed = Window(tuple(sizes), window, stride, pairs, dilation)
+    if min(placed.output) < 1:
+        raise ValueError(
+            f"{operation}: a window of {_times(window)} (dilation {_times(dilation)}) does not fit into an input of "
+            f"{_times(sizes)} with padding {pairs}"
+        )
+    return _reach_the_end(placed) if ceil_mode else placed
+
+
+def _reach_the_end(placed: Window) -> Window:
+    pairs = []
+    for n, k, s, (before, after), d in zip(*placed, strict=True):
+        missing = -(n + before + after - extent(k, d)) % s
+        last_start = n + before + after + missing - extent(k, d)
+        pairs.append((before, after + missing if missing and last_start < n + before else after))
+    return placed.over(pairs=tuple(pairs))
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return "x".join(map(str, numbers))
+
+
+def pad_constant(x: Array, pairs: Pairs, value: float) -> Array:
+    """Places of one value around the spatial dimensions of (N, ..., C)."""
+    return jnp.pad(x, ((0, 0), *pairs, (0, 0)), constant_values=value) if any(map(any, pairs)) else x
+
+
+def seen_by(padded: Array, placed: Window, place: Sequence[int]) -> Array:
+    """What one place of the window meets in the padded (N, ..., C): (N, *output, C)."""
+    spans = []
+    for u, out, s, d in zip(place, placed.output, placed.stride, placed.dilation, strict=True):
+        spans.append(slice(u * d, u * d + (out - 1) * s + 1, s))
+    return padded[(slice(None), *spans, slice(None))]
 
 
 def pad(x: Array, pairs: Pairs, mode: str | float) -> Array:
     """Add places around the spatial dimensions of (N, ..., C): zeros, a constant, reflect, replicate or circular."""
     if not any(map(any, pairs)):
         return x
-    widths = ((0, 0), *pairs, (0, 0))
     if mode == "zeros" or not isinstance(mode, str):
-        return jnp.pad(x, widths, constant_values=0 if mode == "zeros" else mode)
+        return pad_constant(x, pairs, 0 if mode == "zeros" else float(mode))
     if mode not in _NUMPY_MODES:
         raise ValueError(f"padding mode {mode!r} is not a number and not one of zeros, {', '.join(_NUMPY_MODES)}")
     reach = {"reflect": -1, "circular": 0, "replicate": float("inf")}[mode]
     if any(max(pair) > n + reach for n, pair in zip(x.shape[1:-1], pairs, strict=True)):
         raise ValueError(f"padding {pairs} is too wide to {mode} an input of {x.shape[1:-1]}")
-    return jnp.pad(x, widths, mode=_NUMPY_MODES[mode])
+    return jnp.pad(x, ((0, 0), *pairs, (0, 0)), mode=_NUMPY_MODES[mode])

@@ -1,0 +1,71 @@
+"""The transpose of sliding: what every place of an input receives from the windows that see it.
+
+Place a of the padded input is seen by window p through its place u where a = p*S + u*D. Write a = b*S + r, a block b
+and a phase r < S: then p = b - q with q = (u*D) // S, and u*D = q*S + r. So the places of a phase all meet the same
+few u, and an array over the windows, shifted by q, holds what they receive: no scatter, no zeros between.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxcnn.ops.window import Window
+
+
+def overlaps(placed: Window) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """Every shift q, and for every phase the number of the window's place that it brings (-1 where there is none).
+
+    The numbers are those of the window's places row by row; their array has the shape of the stride.
+    """
+    lines = []
+    for k, s, d in zip(placed.window, placed.stride, placed.dilation, strict=True):
+        line: dict[int, np.ndarray] = {}
+        for u in range(k):
+            q, r = divmod(u * d, s)
+            line.setdefault(q, np.full(s, -1))[r] = u
+        lines.append(list(line.items()))
+    for chosen in itertools.product(*lines):
+        number = np.zeros((), int)
+        for k, (_, line) in zip(placed.window, chosen, strict=True):
+            number = np.where((number[..., None] < 0) | (line < 0), -1, number[..., None] * k + line)
+        yield tuple(q for q, _ in chosen), number
+
+
+def _reach(placed):
+    return [(k - 1) * d // s for k, s, d in zip(placed.window, placed.stride, placed.dilation, strict=True)]
+
+
+def _blocks(placed):
+    return [-(-(before + n) // s) for n, s, (before, _) in zip(placed.sizes, placed.stride, placed.pairs, strict=True)]
+
+
+def widen(windows: Array, placed: Window, fill: float) -> Array:
+    """(N, *output, C) with room on both sides for all shifts, filled with `fill`."""
+    room = zip(_reach(placed), _blocks(placed), placed.output, strict=True)
+    widths = ((0, 0), *((reach, max(0, blocks - out)) for reach, blocks, out in room), (0, 0))
+    return jnp.pad(windows, widths, constant_values=fill)
+
+
+def shifted(widened: Array, placed: Window, shift: tuple[int, ...]) -> Array:
+    """What the blocks receive from `shift` windows before them: (N, B, 1, B, 1, ..., C)."""
+    room = zip(_reach(placed), shift, _blocks(placed), strict=True)
+    cut = widened[(slice(None), *(slice(reach - q, reach - q + blocks) for reach, q, blocks in room), slice(None))]
+    return jnp.expand_dims(cut, tuple(2 + 2 * axis for axis in range(len(shift))))
+
+
+def over_phases(table: Array | np.ndarray, placed: Window) -> Array | np.ndarray:
+    """(*stride, ...) -> (1, stride, 1, stride, ..., ...), to meet `shifted` arrays."""
+    return table.reshape(*itertools.chain(*((1, s) for s in placed.stride)), *table.shape[len(placed.stride) :])
+
+
+def places(received: Array, placed: Window) -> Array:
+    """(N, B, S, B, S, ..., C) -> (N, *sizes, C): the phases side by side, the padding cut away."""
+    blocks = zip(_blocks(placed), placed.stride, strict=True)
+    whole = received.reshape(received.shape[0], *(b * s for b, s in blocks), received.shape[-1])
+    spans = (slice(before, before + n) for n, (before, _) in zip(placed.sizes, placed.pairs, strict=True))
+    return whole[(slice(None), *spans, slice(None))]

@@ -1,0 +1,281 @@
+"""Several ways to compute each product of a convolution, and the table of rules that chooses among them.
+
+Every way of a product takes the same arguments and returns the same numbers, up to rounding: the ledger
+(`jaxcnn verify`) runs each of them over all shapes it applies to. A rule says for which shapes a way is taken on a CPU;
+the first that applies wins. GPU and TPU take the canonical convolution.
+
+All are built of canonical NHWC/HWIO convolutions, matrix products and fused loops, because XLA:CPU runs a convolution
+of any other layout inside `scan` in a naive loop (jax#12868).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from jaxcnn.ops import depthwise
+from jaxcnn.ops.overlap import overlaps, places, widen
+from jaxcnn.ops.window import Window, pad_constant, seen_by
+
+_SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
+
+
+class Shape(NamedTuple):
+    """What a rule may look at."""
+
+    placed: Window
+    fan_in: int  # input channels of a group
+    fan_out: int  # output channels of a group
+    groups: int
+
+
+class Way(NamedTuple):
+    """One way to compute a product, and for which shapes it can and should be taken on a CPU."""
+
+    name: str
+    compute: Callable[[Array, Array, Window, int], Array]
+    applies: Callable[[Shape], bool]
+
+
+# the canonical way, for every shape
+
+
+def _lax_conv(x, kernel, stride, pairs, dilation, groups, spread=None):
+    spatial = _SPATIAL[x.ndim - 2]
+    layout = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
+    return lax.conv_general_dilated(
+        x, kernel, stride, pairs, lhs_dilation=spread, rhs_dilation=dilation, feature_group_count=groups,
+        dimension_numbers=layout,
+    )  # fmt: skip
+
+
+def canonical_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    return _lax_conv(x, kernel, placed.stride, placed.pairs, placed.dilation, groups)
+
+
+def canonical_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    """The gradient, spread by the stride, convolved with the flipped kernel; channels in and out change places."""
+    *window, fan_in, width = kernel.shape
+    flipped = jnp.flip(kernel, range(len(window))).reshape(*window, fan_in, groups, width // groups)
+    # (*window, I, groups, O/groups) -> (*window, O/groups, groups, I)
+    flipped = flipped.swapaxes(-3, -1).reshape(*window, width // groups, groups * fan_in)
+    around = []
+    for n, k, s, (before, _), d, out in zip(*placed, placed.output, strict=True):
+        reach = d * (k - 1)
+        around.append((reach - before, n - 1 - (out - 1) * s + before))
+    return _lax_conv(
+        gradient, flipped, (1,) * len(window), tuple(around), placed.dilation, groups, spread=placed.stride
+    )
+
+
+def canonical_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
+    """The input correlated with the gradient: examples and channels change places, stride and dilation too."""
+    examples, *sizes, channels = x.shape
+    fan_in = channels // groups
+    # (N, *spatial, groups, I) -> (I, *spatial, groups, N): input channels are now the examples, examples the channels
+    images = x.reshape(examples, *sizes, groups, fan_in).swapaxes(0, -1).reshape(fan_in, *sizes, groups * examples)
+    kernel = jnp.moveaxis(gradient, 0, -2)  # (*output, N, O)
+    around = []
+    for n, k, s, (before, _), d, out in zip(*placed, placed.output, strict=True):
+        around.append((before, (k - 1) * d + (out - 1) * s + 1 - n - before))
+    dh = _lax_conv(images, kernel, placed.dilation, tuple(around), placed.stride, groups)  # (I, *window, O)
+    return jnp.moveaxis(dh, 0, -2)
+
+
+# a kernel of one place: matrix products over all places
+
+
+def _is_point(shape: Shape) -> bool:
+    return math.prod(shape.placed.window) == 1 and shape.groups == 1 and not any(map(any, shape.placed.pairs))
+
+
+def _seen(x: Array, placed: Window) -> Array:
+    return lax.slice(x, [0] * x.ndim, x.shape, (1, *placed.stride, 1))
+
+
+def point_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    return _seen(x, placed) @ kernel.reshape(kernel.shape[-2:])
+
+
+def point_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    dx = gradient @ kernel.reshape(kernel.shape[-2:]).T
+    steps = zip(placed.sizes, placed.stride, placed.output, strict=True)
+    between = ((0, n - 1 - (out - 1) * s, s - 1) for n, s, out in steps)
+    return lax.pad(dx, jnp.zeros((), dx.dtype), ((0, 0, 0), *between, (0, 0, 0)))
+
+
+def point_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
+    dh = _seen(x, placed).reshape(-1, x.shape[-1]).T @ gradient.reshape(-1, gradient.shape[-1])
+    return dh.reshape(*placed.window, *dh.shape)
+
+
+# one group per channel: see `depthwise`
+
+
+def _is_depthwise(shape: Shape) -> bool:
+    return shape.groups > 1 and shape.fan_in == 1
+
+
+# a few groups side by side: dense products over blocks of channels
+
+
+def _merged(shape: Shape) -> int:
+    """How many neighbouring groups make a block of at least 32 channels."""
+    least = -(-32 // min(shape.fan_in, shape.fan_out))
+    return next((n for n in range(least, shape.groups) if shape.groups % n == 0), shape.groups)
+
+
+def _in_blocks(shape: Shape) -> bool:
+    return shape.groups > 1
+
+
+def _blocks(array: Array, count: int) -> list[Array]:
+    return jnp.split(array, count, axis=-1)
+
+
+def _block_diagonal(kernel: Array, fan_in: int, merge: int) -> Array:
+    """(*window, I, merge * O) -> (*window, merge * I, merge * O), zero between different groups."""
+    *window, _, width = kernel.shape
+    parts = kernel.reshape(*window, 1, fan_in, merge, width // merge)
+    apart = jnp.eye(merge, dtype=kernel.dtype).reshape(merge, 1, merge, 1)
+    return (parts * apart).reshape(*window, merge * fan_in, width)
+
+
+def _by_block(product: Callable, shape: Shape, array: Array, kernel: Array, placed: Window) -> Array:
+    merge = _merged(shape)
+    count = shape.groups // merge
+    kernels = (_block_diagonal(part, shape.fan_in, merge) for part in _blocks(kernel, count))
+    results = [product(part, block, placed, 1) for part, block in zip(_blocks(array, count), kernels, strict=True)]
+    return jnp.concatenate(results, axis=-1)
+
+
+def blocks_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    return _by_block(forward, _shape(x.shape[-1], kernel.shape[-1], placed, groups), x, kernel, placed)
+
+
+def blocks_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    shape = _shape(kernel.shape[-2] * groups, kernel.shape[-1], placed, groups)
+    return _by_block(input_gradient, shape, gradient, kernel, placed)
+
+
+def blocks_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
+    shape = _shape(x.shape[-1], gradient.shape[-1], placed, groups)
+    merge = _merged(shape)
+    count = groups // merge
+    kernels = []
+    for part, received in zip(_blocks(x, count), _blocks(gradient, count), strict=True):
+        dh = kernel_gradient(part, received, placed, 1)
+        dh = dh.reshape(*placed.window, merge, shape.fan_in, merge, shape.fan_out)
+        own = jnp.stack([dh[..., group, :, group, :] for group in range(merge)], axis=-2)
+        kernels.append(own.reshape(*placed.window, shape.fan_in, merge * shape.fan_out))
+    return jnp.concatenate(kernels, axis=-1)
+
+
+# few input channels: one matrix product with the patches
+
+
+def _few_channels(shape: Shape) -> bool:
+    return shape.groups == 1 and shape.fan_in <= 4
+
+
+def _patches(x: Array, placed: Window) -> Array:
+    """(N, *sizes, C) -> (N, *output, K*C): what each window sees, in the order of a kernel (*window, C, .)."""
+    padded = pad_constant(x, placed.pairs, 0)
+    places = itertools.product(*map(range, placed.window))
+    return jnp.concatenate([seen_by(padded, placed, place) for place in places], axis=-1)
+
+
+def patches_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    return _patches(x, placed) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def patches_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
+    seen = _patches(x, placed)
+    dh = seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, gradient.shape[-1])
+    return dh.reshape(*placed.window, x.shape[-1], gradient.shape[-1])
+
+
+# a stride: the phases of the input gradient are convolutions of their own
+
+
+def _is_strided(shape: Shape) -> bool:
+    return shape.groups == 1 and max(shape.placed.stride) > 1
+
+
+def phases_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    """One convolution of the gradient makes all phases as channels (Shi et al. 2016), then put side by side."""
+    *window, fan_in, width = kernel.shape
+    shifts, tables = zip(*overlaps(placed), strict=True)
+    reach = [max(q) for q in zip(*shifts, strict=True)]
+    numbers = np.full((*(q + 1 for q in reach), *placed.stride), -1)
+    for shift, table in zip(shifts, tables, strict=True):
+        numbers[tuple(r - q for r, q in zip(reach, shift, strict=True))] = table
+    rows = jnp.concatenate([kernel.reshape(-1, fan_in, width), jnp.zeros((1, fan_in, width), kernel.dtype)])
+    by_phase = rows[numbers]  # (*shifts, *stride, I, O)
+    phases = math.prod(placed.stride)
+    by_phase = by_phase.reshape(*(q + 1 for q in reach), phases * fan_in, width).swapaxes(-1, -2)
+    widened = widen(gradient, placed, 0)
+    once = (1,) * len(window)
+    received = _lax_conv(widened, by_phase, once, ((0, 0),) * len(window), once, 1)
+    # (N, B, B, S, S, I) -> (N, B, S, B, S, I)
+    examples, *count, _ = received.shape
+    received = received.reshape(examples, *count, *placed.stride, fan_in)
+    order = itertools.chain(*((1 + axis, 1 + axis + len(count)) for axis in range(len(count))))
+    return places(received.transpose(0, *order, 2 * len(count) + 1), placed)
+
+
+def _shape(channels: int, width: int, placed: Window, groups: int) -> Shape:
+    return Shape(placed, channels // groups, width // groups, groups)
+
+
+FORWARD = [
+    Way("matrix product", point_forward, _is_point),
+    Way("shifted multiply-adds", depthwise.forward, _is_depthwise),
+    Way("blocks of groups", blocks_forward, _in_blocks),
+    Way("patches", patches_forward, _few_channels),
+]
+INPUT_GRADIENT = [
+    Way("matrix product", point_input, _is_point),
+    Way("shifted multiply-adds", depthwise.input_gradient, _is_depthwise),
+    Way("blocks of groups", blocks_input, _in_blocks),
+    Way("phases", phases_input, _is_strided),
+]
+KERNEL_GRADIENT = [
+    Way("matrix product", point_kernel, _is_point),
+    Way("joint reduction", depthwise.kernel_gradient, _is_depthwise),
+    Way("blocks of groups", blocks_kernel, _in_blocks),
+    Way("patches", patches_kernel, _few_channels),
+]
+
+
+def _choose(rules, canonical, one, other, placed, groups, shape):
+    for way in rules:
+        if way.applies(shape):
+            run = partial(way.compute, placed=placed, groups=groups)
+            return lax.platform_dependent(one, other, cpu=run, default=partial(canonical, placed=placed, groups=groups))
+    return canonical(one, other, placed, groups)
+
+
+def forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    """(N, *sizes, C) and (*window, C/groups, O) -> (N, *output, O)."""
+    shape = _shape(x.shape[-1], kernel.shape[-1], placed, groups)
+    return _choose(FORWARD, canonical_forward, x, kernel, placed, groups, shape)
+
+
+def input_gradient(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    """(N, *output, O) and (*window, C/groups, O) -> (N, *sizes, C)."""
+    shape = _shape(kernel.shape[-2] * groups, kernel.shape[-1], placed, groups)
+    return _choose(INPUT_GRADIENT, canonical_input, gradient, kernel, placed, groups, shape)
+
+
+def kernel_gradient(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
+    """(N, *sizes, C) and (N, *output, O) -> (*window, C/groups, O)."""
+    shape = _shape(x.shape[-1], gradient.shape[-1], placed, groups)
+    return _choose(KERNEL_GRADIENT, canonical_kernel, x, gradient, placed, groups, shape)
