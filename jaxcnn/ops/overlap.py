@@ -65,7 +65,8 @@ def over_phases(table: Array | np.ndarray, placed: Window) -> Array | np.ndarray
 
 def places(received: Array, placed: Window) -> Array:
     """(N, B, S, B, S, ..., C) -> (N, *sizes, C): the phases side by side, the padding cut away."""
-    blocks = zip(_blocks(placed), placed.stride, strict=True)
-    whole = received.reshape(received.shape[0], *(b * s for b, s in blocks), received.shape[-1])
+    blocks = received.shape[1:-1]
+    sizes = (count * phases for count, phases in zip(blocks[::2], blocks[1::2], strict=True))
+    whole = received.reshape(received.shape[0], *sizes, received.shape[-1])
     spans = (slice(before, before + n) for n, (before, _) in zip(placed.sizes, placed.pairs, strict=True))
     return whole[(slice(None), *spans, slice(None))]

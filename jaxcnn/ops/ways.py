@@ -181,8 +181,8 @@ def blocks_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Arr
 # few input channels: one matrix product with the patches
 
 
-def _few_channels(shape: Shape) -> bool:
-    return shape.groups == 1 and shape.fan_in <= 4
+def _few_products(shape: Shape) -> bool:
+    return shape.groups == 1 and 10 <= shape.fan_in * math.prod(shape.placed.window) <= 32
 
 
 def _patches(x: Array, placed: Window) -> Array:
@@ -196,17 +196,12 @@ def patches_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Arr
     return _patches(x, placed) @ kernel.reshape(-1, kernel.shape[-1])
 
 
-def patches_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
-    seen = _patches(x, placed)
-    dh = seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, gradient.shape[-1])
-    return dh.reshape(*placed.window, x.shape[-1], gradient.shape[-1])
-
-
 # a stride: the phases of the input gradient are convolutions of their own
 
 
 def _is_strided(shape: Shape) -> bool:
-    return shape.groups == 1 and max(shape.placed.stride) > 1
+    steps = zip(shape.placed.window, shape.placed.stride, strict=True)
+    return shape.groups == 1 and all(k >= 2 * s > 2 for k, s in steps)
 
 
 def phases_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
@@ -239,7 +234,7 @@ FORWARD = [
     Way("matrix product", point_forward, _is_point),
     Way("shifted multiply-adds", depthwise.forward, _is_depthwise),
     Way("blocks of groups", blocks_forward, _in_blocks),
-    Way("patches", patches_forward, _few_channels),
+    Way("patches", patches_forward, _few_products),
 ]
 INPUT_GRADIENT = [
     Way("matrix product", point_input, _is_point),
@@ -251,7 +246,6 @@ KERNEL_GRADIENT = [
     Way("matrix product", point_kernel, _is_point),
     Way("joint reduction", depthwise.kernel_gradient, _is_depthwise),
     Way("blocks of groups", blocks_kernel, _in_blocks),
-    Way("patches", patches_kernel, _few_channels),
 ]
 
 
