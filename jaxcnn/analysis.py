@@ -6,8 +6,20 @@ import math
 from typing import NamedTuple
 
 from jaxcnn import ops
-from jaxcnn.layout import Row, Shape, leaf_layout, merge_shapes, walk
-from jaxcnn.spec import Conv, Dense, GlobalPool, Graph, Leaf, Pool, Spec, join_path
+from jaxcnn.layout import Row, Shape, leaf_layout, merge_shapes, pool_window, walk
+from jaxcnn.spec import (
+    AdaptivePool,
+    Conv,
+    ConvTranspose,
+    Dense,
+    GlobalPool,
+    Graph,
+    Leaf,
+    Pool,
+    Spec,
+    Upsample,
+    join_path,
+)
 
 
 def row_macs(row: Row) -> int:
@@ -15,6 +27,8 @@ def row_macs(row: Row) -> int:
     match row.leaf:
         case Conv():
             return math.prod(row.layout.params["kernel"].shape) * math.prod(row.layout.output[:-1])
+        case ConvTranspose():
+            return math.prod(row.layout.params["kernel"].shape) * math.prod(row.input[:-1])
         case Dense():
             return math.prod(row.layout.params["kernel"].shape)
     return 0
@@ -32,8 +46,8 @@ class Field(NamedTuple):
     pixel 0 reaching from 0 to 1.
     """
 
-    size: int = 1
-    jump: int = 1
+    size: float = 1
+    jump: float = 1
     start: float = 0.5
 
     def interval(self, unit: int) -> tuple[int, int]:
@@ -44,18 +58,31 @@ class Field(NamedTuple):
 
 def _leaf_field(leaf: Leaf, shape: Shape, field: Field) -> Field:
     size, jump, start = field
-    spatial = len(shape) - 1
+    *sizes, _ = shape
     match leaf:
         case Conv():
-            window, stride, dilation = leaf.kernel, leaf.stride, leaf.dilation
+            placed = ops.slide("Conv", sizes, leaf.kernel, leaf.stride, leaf.padding, leaf.dilation)
         case Pool():
-            window, stride, dilation = leaf.window, leaf.window if leaf.stride is None else leaf.stride, 1
-        case GlobalPool() if spatial:
-            window, stride, dilation = max(shape[:-1]), 1, 1
+            placed = pool_window(leaf, shape)
+        case GlobalPool() if sizes:
+            return Field(size + (max(sizes) - 1) * jump, jump, start + (sizes[0] - 1) / 2 * jump)
+        case AdaptivePool():
+            out = leaf_layout(leaf, shape).output[0]
+            widest = max(-(-(i + 1) * sizes[0] // out) - i * sizes[0] // out for i in range(out))
+            first = -(-sizes[0] // out)
+            return Field(size + (widest - 1) * jump, jump * sizes[0] / out, start + (first - 1) / 2 * jump)
+        case Upsample():
+            factor = ops.per_dimension(leaf.scale, len(sizes), "scale")[0]
+            beside = jump if leaf.method == "bilinear" and factor > 1 else 0
+            return Field(size + beside, jump / factor, start + (1 / factor - 1) / 2 * jump)
+        case ConvTranspose():
+            options = (leaf.stride, leaf.padding, leaf.output_padding, leaf.dilation)
+            placed = ops.transposed_window(sizes, leaf.kernel, *options)
+            stride, reach = placed.stride[0], placed.dilation[0] * (placed.window[0] - 1)
+            start += (placed.pairs[0][0] - reach / 2) / stride * jump
+            return Field(size + reach // stride * jump, jump / stride, start)
         case _:
             return field
-    padding = leaf.padding if isinstance(leaf, Conv | Pool) else 0
-    placed = ops.slide("window", shape[:-1], window, stride, padding, dilation)
     reach = placed.dilation[0] * (placed.window[0] - 1)
     return Field(size + reach * jump, jump * placed.stride[0], start + (reach / 2 - placed.pairs[0][0]) * jump)
 
@@ -98,7 +125,7 @@ def summary(net: Spec, shape: Shape) -> str:
         parameters += count
         statistics += sum(math.prod(parameter.shape) for parameter in row.layout.stats.values())
         field = fields.get(row.path) if len(row.layout.output) > 1 else None
-        seen = [str(field.size), str(field.jump), f"{field.start:g}"] if field else ["", "", ""]
+        seen = [f"{field.size:g}", f"{field.jump:g}", f"{field.start:g}"] if field else ["", "", ""]
         numbers = [f"{number:,}" if number else "" for number in (count, row_macs(row))]
         output = "x".join(map(str, row.layout.output))
         table.append([row.path, type(row.leaf).__name__, output, *numbers, *seen])

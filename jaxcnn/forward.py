@@ -16,17 +16,24 @@ from jaxcnn import ops
 from jaxcnn.layout import Params, key_at, layer_named
 from jaxcnn.spec import (
     Act,
+    AdaptivePool,
     BatchNorm,
     Conv,
+    ConvTranspose,
     Dense,
     Dropout,
     Flatten,
     GlobalPool,
     Graph,
     Identity,
+    LayerNorm,
     Leaf,
+    LocalResponseNorm,
     Pool,
+    Shuffle,
     Spec,
+    StochasticDepth,
+    Upsample,
     join_path,
 )
 
@@ -63,32 +70,54 @@ def _leaf(leaf: Leaf, params: dict, stats: dict, x: Array, mode: Mode, path: str
                 dilation=leaf.dilation, groups=groups, padding_mode=leaf.padding_mode,
             )  # fmt: skip
             return y, stats
+        case ConvTranspose():
+            y = ops.conv_transpose(
+                x, params["kernel"], params.get("bias"), stride=leaf.stride, padding=leaf.padding,
+                output_padding=leaf.output_padding, dilation=leaf.dilation, groups=leaf.groups,
+            )  # fmt: skip
+            return y, stats
         case Dense():
             return ops.dense(x, params["kernel"], params.get("bias")), stats
         case BatchNorm() if mode.train:
-            y, mean, variance = ops.batch_norm(x, params.get("scale"), params["bias"], leaf.eps, mode.mask)
-            old, new = leaf.momentum, 1 - leaf.momentum
-            return y, {"mean": old * stats["mean"] + new * mean, "var": old * stats["var"] + new * variance}
+            y, mean, variance = ops.batch_norm(
+                x, params.get("scale"), params["bias"], leaf.eps, mode.mask, leaf.unbiased
+            )
+            new = {"mean": mean, "var": variance}
+            return y, {name: ops.running_average(stats[name], new[name], leaf.momentum) for name in new}
         case BatchNorm():
             return ops.normalize(x, stats["mean"], stats["var"], params.get("scale"), params["bias"], leaf.eps), stats
+        case LayerNorm(eps):
+            return ops.layer_norm(x, params["scale"], params["bias"], eps=eps), stats
+        case LocalResponseNorm(size, alpha, beta, k):
+            return ops.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k), stats
         case Act(name):
             return ops.activation(name)(x), stats
-        case Pool("max"):
-            return ops.max_pool(x, leaf.window, leaf.stride, padding=leaf.padding), stats
-        case Pool():
-            return ops.avg_pool(
-                x, leaf.window, leaf.stride, padding=leaf.padding, count_include_pad=leaf.count_include_pad
-            ), stats  # fmt: skip
+        case Pool(kind, window, stride):
+            options = {"padding": leaf.padding, "dilation": leaf.dilation, "ceil_mode": leaf.ceil_mode}
+            if kind == "max":
+                return ops.max_pool(x, window, stride, **options), stats
+            if kind == "lp":
+                return ops.lp_pool(x, window, stride, p=leaf.p, **options), stats
+            return ops.avg_pool(x, window, stride, count_include_pad=leaf.count_include_pad, **options), stats
+        case AdaptivePool(sizes, kind):
+            return (ops.adaptive_max_pool if kind == "max" else ops.adaptive_avg_pool)(x, sizes), stats
         case GlobalPool(kind, keepdims):
             pool = ops.global_max_pool if kind == "max" else ops.global_avg_pool
             return pool(x, keepdims=keepdims), stats
-        case Dropout(rate, spatial) if mode.train and rate > 0:
+        case Dropout(rate) | StochasticDepth(rate) if mode.train and rate > 0:
             if mode.rng is None:
                 raise ValueError("dropout in training needs a key: apply(..., train=True, rng=key)")
-            return ops.dropout(x, rate, key_at(mode.rng, path), spatial=spatial), stats
+            key = key_at(mode.rng, path)
+            if isinstance(leaf, StochasticDepth):
+                return ops.stochastic_depth(x, rate, key), stats
+            return ops.dropout(x, rate, key, spatial=leaf.spatial), stats
+        case Shuffle(groups):
+            return ops.channel_shuffle(x, groups), stats
+        case Upsample(scale, method, align_corners):
+            return ops.upsample(x, scale, method=method, align_corners=align_corners), stats
         case Flatten():
             return x.reshape(x.shape[0], -1), stats
-        case Dropout() | Identity():
+        case Dropout() | StochasticDepth() | Identity():
             return x, stats
     raise TypeError(f"{leaf!r} is not a layer of jaxcnn.spec")
 

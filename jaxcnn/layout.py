@@ -19,17 +19,24 @@ from jax import Array
 from jaxcnn import ops
 from jaxcnn.spec import (
     Act,
+    AdaptivePool,
     BatchNorm,
     Conv,
+    ConvTranspose,
     Dense,
     Dropout,
     Flatten,
     GlobalPool,
     Graph,
     Identity,
+    LayerNorm,
     Leaf,
+    LocalResponseNorm,
     Pool,
+    Shuffle,
     Spec,
+    StochasticDepth,
+    Upsample,
     join_path,
 )
 
@@ -38,6 +45,7 @@ Initializer = Callable[..., Array]
 Params = dict[str, dict[str, Array]]
 
 _he, _zeros, _ones = jax.nn.initializers.he_normal(), jax.nn.initializers.zeros, jax.nn.initializers.ones
+_he_transposed = jax.nn.initializers.he_normal(in_axis=-1, out_axis=-2)
 
 
 class Parameter(NamedTuple):
@@ -79,7 +87,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
     """The layout of one leaf over an input of `shape`. Raises ValueError where the leaf cannot take it."""
     *sizes, channels = shape
     spatial = len(sizes)
-    if isinstance(leaf, Conv | Pool) and not spatial:
+    if isinstance(leaf, Conv | ConvTranspose | Pool | AdaptivePool | Upsample) and not spatial:
         raise ValueError(f"a {type(leaf).__name__} takes an image, not a vector of {channels}: put it before Flatten")
     match leaf:
         case Conv():
@@ -91,7 +99,18 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             params = {"kernel": Parameter((*window, channels // groups, width), _he)}
             if leaf.bias:
                 params["bias"] = Parameter((width,), _zeros)
-            return Layout((*_slide(sizes, window, leaf.stride, leaf.padding, leaf.dilation), width), params)
+            placed = ops.slide("Conv", sizes, window, leaf.stride, leaf.padding, leaf.dilation)
+            return Layout((*placed.output, width), params)
+        case ConvTranspose():
+            width, groups = _positive(leaf.width, "width"), _positive(leaf.groups, "groups")
+            window = ops.per_dimension(leaf.kernel, spatial, "kernel")
+            if channels % groups or width % groups:
+                raise ValueError(f"{groups} groups divide neither {channels} channels nor {width} evenly")
+            placed = ops.transposed_window(sizes, window, leaf.stride, leaf.padding, leaf.output_padding, leaf.dilation)
+            params = {"kernel": Parameter((*window, width // groups, channels), _he_transposed)}
+            if leaf.bias:
+                params["bias"] = Parameter((width,), _zeros)
+            return Layout((*placed.sizes, width), params)
         case Dense():
             if spatial:
                 raise ValueError(
@@ -106,11 +125,31 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             params = {"scale": Parameter((channels,), _ones)} if leaf.scale else {}
             params["bias"] = Parameter((channels,), _zeros)
             return Layout(shape, params, {"mean": Parameter((channels,), _zeros), "var": Parameter((channels,), _ones)})
+        case LayerNorm():
+            return Layout(shape, {"scale": Parameter((channels,), _ones), "bias": Parameter((channels,), _zeros)})
+        case LocalResponseNorm():
+            _positive(leaf.size, "size")
+            return Layout(shape)
         case Pool():
-            window = ops.per_dimension(leaf.window, spatial, "window")
+            _one_of(leaf.kind, ("max", "avg", "lp"))
+            return Layout((*pool_window(leaf, shape).output, channels))
+        case AdaptivePool():
             _one_of(leaf.kind, ("max", "avg"))
-            stride = window if leaf.stride is None else leaf.stride
-            return Layout((*_slide(sizes, window, stride, leaf.padding, 1), channels))
+            wanted = leaf.sizes if isinstance(leaf.sizes, tuple) else (leaf.sizes,) * spatial
+            if len(wanted) != spatial:
+                raise ValueError(
+                    f"an AdaptivePool of {leaf.sizes} takes images of {len(wanted)} dimensions, not {spatial}"
+                )
+            kept = (n if size is None else _positive(size, "size") for n, size in zip(sizes, wanted, strict=True))
+            return Layout((*kept, channels))
+        case Upsample():
+            _one_of(leaf.method, ("nearest", "bilinear"))
+            factors = ops.per_dimension(leaf.scale, spatial, "scale")
+            return Layout((*(n * factor for n, factor in zip(sizes, factors, strict=True)), channels))
+        case Shuffle(groups):
+            if channels % _positive(groups, "groups"):
+                raise ValueError(f"{groups} groups do not divide {channels} channels")
+            return Layout(shape)
         case GlobalPool():
             _one_of(leaf.kind, ("max", "avg"))
             return Layout((*([1] * spatial if leaf.keepdims else []), channels))
@@ -119,13 +158,19 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
         case Act(name):
             ops.activation(name)
             return Layout(shape)
-        case Dropout(rate):
+        case Dropout(rate) | StochasticDepth(rate):
             if not 0 <= rate < 1:
-                raise ValueError(f"dropout's rate must be in [0, 1), not {rate}")
+                raise ValueError(f"a rate of dropping must be in [0, 1), not {rate}")
             return Layout(shape)
         case Identity():
             return Layout(shape)
     raise TypeError(f"{leaf!r} is not a layer of jaxcnn.spec")
+
+
+def pool_window(leaf: Pool, shape: Shape) -> ops.Window:
+    """Where the windows of a pooling layer stand over an input of `shape`, (H, W, C)."""
+    stride = leaf.window if leaf.stride is None else leaf.stride
+    return ops.slide("Pool", shape[:-1], leaf.window, stride, leaf.padding, leaf.dilation, leaf.ceil_mode)
 
 
 def _positive(value: int, name: str) -> int:
@@ -141,10 +186,6 @@ def _one_of(kind: str, known: tuple[str, ...]) -> None:
 
 def _times(shape: Shape) -> str:
     return "x".join(map(str, shape))
-
-
-def _slide(sizes, window, stride, padding, dilation):
-    return ops.slide("window", sizes, window, stride, padding, dilation).output
 
 
 def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:

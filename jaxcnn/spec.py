@@ -35,6 +35,20 @@ class Conv:
 
 
 @dataclass(frozen=True)
+class ConvTranspose:
+    """The transpose of a convolution, to `width` output channels. `ops.conv_transpose` says what each field means."""
+
+    width: int
+    kernel: Size = 2
+    stride: Size = 2
+    padding: Padding = "valid"
+    output_padding: Size = 0
+    dilation: Size = 1
+    groups: int = 1
+    bias: bool = True
+
+
+@dataclass(frozen=True)
 class Dense:
     """A matrix product over the last axis, to `width` features."""
 
@@ -46,12 +60,31 @@ class Dense:
 class BatchNorm:
     """Normalization by the batch's mean and variance per channel; by their running averages in evaluation.
 
-    `momentum` is the weight of the *old* running value (PyTorch's `momentum` is one minus this).
+    `momentum` is the weight of the *old* running value (PyTorch's `momentum` is one minus this). The running variance
+    averages unbiased variances (PyTorch's rule) or biased ones (TensorFlow's).
     """
 
     momentum: float = 0.9
     eps: float = 1e-5
     scale: bool = True
+    unbiased: bool = True
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Normalization of every place over its channels, with a scale and a bias per channel."""
+
+    eps: float = 1e-6
+
+
+@dataclass(frozen=True)
+class LocalResponseNorm:
+    """Division by the activity of `size` neighbouring channels: x / (k + alpha/size * their squares' sum)^beta."""
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,13 +96,24 @@ class Act:
 
 @dataclass(frozen=True)
 class Pool:
-    """The maximum or the average over windows; `stride=None` means the window."""
+    """The maximum, the average or the p-norm over windows; `stride=None` means the window."""
 
-    kind: Literal["max", "avg"]
+    kind: Literal["max", "avg", "lp"]
     window: Size
     stride: Size | None = None
     padding: Padding = 0
+    dilation: Size = 1
+    ceil_mode: bool = False
     count_include_pad: bool = True
+    p: float = 2.0
+
+
+@dataclass(frozen=True)
+class AdaptivePool:
+    """The average or the maximum over the bins of a grid of `sizes`; None keeps a dimension."""
+
+    sizes: int | tuple[int | None, ...]
+    kind: Literal["max", "avg"] = "avg"
 
 
 @dataclass(frozen=True)
@@ -89,6 +133,29 @@ class Dropout:
 
 
 @dataclass(frozen=True)
+class StochasticDepth:
+    """Zero whole examples with probability `rate` in training: to end the body of a residual block."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """The channels of `groups` groups, interleaved."""
+
+    groups: int
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Enlarge by whole factors, by repetition or by linear interpolation."""
+
+    scale: Size
+    method: Literal["nearest", "bilinear"] = "nearest"
+    align_corners: bool = False
+
+
+@dataclass(frozen=True)
 class Flatten:
     """(N, H, W, C) -> (N, H*W*C), channels fastest."""
 
@@ -98,7 +165,24 @@ class Identity:
     """The input, unchanged."""
 
 
-Leaf = Conv | Dense | BatchNorm | Act | Pool | GlobalPool | Dropout | Flatten | Identity
+Leaf = (
+    Conv
+    | ConvTranspose
+    | Dense
+    | BatchNorm
+    | LayerNorm
+    | LocalResponseNorm
+    | Act
+    | Pool
+    | AdaptivePool
+    | GlobalPool
+    | Dropout
+    | StochasticDepth
+    | Shuffle
+    | Upsample
+    | Flatten
+    | Identity
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +230,7 @@ def _parametric_paths(spec: Spec, path: str = "") -> Iterator[str]:
     if isinstance(spec, Graph):
         for node in spec.nodes:
             yield from _parametric_paths(node.spec, join_path(path, node.name))
-    elif isinstance(spec, Conv | Dense | BatchNorm):
+    elif isinstance(spec, Conv | ConvTranspose | Dense | BatchNorm | LayerNorm):
         yield path
 
 

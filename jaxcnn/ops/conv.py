@@ -51,7 +51,7 @@ def conv(
     if padding_mode != "zeros":
         x = pad(x, placed.pairs, padding_mode)
         placed = placed.over(sizes=x.shape[1:-1], pairs=((0, 0),) * len(window))
-    y = correlate(x, kernel, placed, groups)
+    y: Array = correlate(x, kernel, placed, groups)  # type: ignore[assignment]
     return y if bias is None else y + bias
 
 
@@ -114,7 +114,7 @@ def conv_transpose(
         )
     _bias("conv_transpose", bias, width)
     placed = transposed_window(x.shape[1:-1], window, stride, padding, output_padding, dilation)
-    y = input_gradient(x, kernel, placed, groups)
+    y: Array = input_gradient(x, kernel, placed, groups)  # type: ignore[assignment]
     return y if bias is None else y + bias
 
 

@@ -45,7 +45,7 @@ def batch_norm(
         raise ValueError(f"batch_norm of {x.shape} takes a mask of ({x.shape[0]},), not {mask.shape}")
     weight = None if mask is None else mask.astype(wide(x.dtype))
     scale = jnp.ones_like(bias) if scale is None else scale
-    y, mean, variance, count = _batch_norm(eps, x, scale, bias, weight)
+    y, mean, variance, count = _batch_norm(eps, x, scale, bias, weight)  # type: ignore[misc]
     return y, mean, variance * (count / jnp.maximum(count - 1, 1)) if unbiased else variance
 
 

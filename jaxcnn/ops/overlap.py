@@ -31,8 +31,8 @@ def overlaps(placed: Window) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
         lines.append(list(line.items()))
     for chosen in itertools.product(*lines):
         number = np.zeros((), int)
-        for k, (_, line) in zip(placed.window, chosen, strict=True):
-            number = np.where((number[..., None] < 0) | (line < 0), -1, number[..., None] * k + line)
+        for k, (_, phases) in zip(placed.window, chosen, strict=True):
+            number = np.where((number[..., None] < 0) | (phases < 0), -1, number[..., None] * k + phases)
         yield tuple(q for q, _ in chosen), number
 
 
