@@ -160,7 +160,8 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             return Layout(shape)
         case Dropout(rate) | StochasticDepth(rate):
             if not 0 <= rate < 1:
-                raise ValueError(f"a rate of dropping must be in [0, 1), not {rate}")
+                kind = "dropout" if isinstance(leaf, Dropout) else "stochastic depth"
+                raise ValueError(f"{kind}'s rate must be in [0, 1), not {rate}")
             return Layout(shape)
         case Identity():
             return Layout(shape)

@@ -21,8 +21,8 @@ import numpy as np
 from jax import Array, lax
 
 from jaxcnn.ops import depthwise
-from jaxcnn.ops.overlap import overlaps, places, widen
-from jaxcnn.ops.window import Window, pad_constant, seen_by
+from jaxcnn.ops.overlap import overlaps, places, shifted, widen
+from jaxcnn.ops.window import Window
 
 _SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 
@@ -178,22 +178,53 @@ def blocks_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Arr
     return jnp.concatenate(kernels, axis=-1)
 
 
-# few input channels: one matrix product with the patches
+# few channels: the same convolution with channels of zeros, which XLA:CPU computes several times faster
 
 
-def _few_products(shape: Shape) -> bool:
-    return shape.groups == 1 and 10 <= shape.fan_in * math.prod(shape.placed.window) <= 32
+def _is_narrow(shape: Shape) -> bool:
+    """Few inputs make few outputs: as with 32 outputs (LeNet-5's convolutions: 1.2 ms instead of 9.6, 0.2 of 2.1)."""
+    few = shape.fan_in == 1 or (shape.fan_in <= 8 and math.prod(shape.placed.window) >= 25)
+    return shape.groups == 1 and shape.fan_out < 32 and few
 
 
-def _patches(x: Array, placed: Window) -> Array:
-    """(N, *sizes, C) -> (N, *output, K*C): what each window sees, in the order of a kernel (*window, C, .)."""
-    padded = pad_constant(x, placed.pairs, 0)
-    places = itertools.product(*map(range, placed.window))
-    return jnp.concatenate([seen_by(padded, placed, place) for place in places], axis=-1)
+def _is_color(shape: Shape) -> bool:
+    """Three channels to 32: as with four (1.8 ms instead of 5.4 at 32x32, 9.0 of 18.6 at 112x112; but not to 64)."""
+    return shape.groups == 1 and (shape.fan_in, shape.fan_out) == (3, 32)
 
 
-def patches_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    return _patches(x, placed) @ kernel.reshape(-1, kernel.shape[-1])
+def _with_zeros(array: Array, axis: int, channels: int) -> Array:
+    widths = [(0, 0)] * array.ndim
+    widths[axis] = (0, channels - array.shape[axis])
+    return jnp.pad(array, widths)
+
+
+def narrow_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    return canonical_forward(x, _with_zeros(kernel, -1, 32), placed, 1)[..., : kernel.shape[-1]]
+
+
+def color_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    return canonical_forward(_with_zeros(x, -1, 4), _with_zeros(kernel, -2, 4), placed, 1)
+
+
+# few input channels: what every window sends back, added up where it belongs
+
+
+def _few_inputs(shape: Shape) -> bool:
+    places_seen = math.prod(shape.placed.window)
+    once = all(step == 1 for step in shape.placed.stride)
+    return shape.groups == 1 and shape.fan_in <= 6 and once and 1 < places_seen * shape.fan_in <= 160
+
+
+def columns_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    """One matrix product makes all K*I values that a window sends back; then as in the gradient of pooling."""
+    width = kernel.shape[-1]
+    sent = jnp.split(gradient @ kernel.reshape(-1, width).T, math.prod(placed.window), axis=-1)
+    total = None
+    for shift, numbers in overlaps(placed):
+        share = shifted(widen(sent[numbers.item()], placed, 0), placed, shift)
+        total = share if total is None else total + share
+    assert total is not None
+    return places(total, placed)
 
 
 # a stride: the phases of the input gradient are convolutions of their own
@@ -234,12 +265,14 @@ FORWARD = [
     Way("matrix product", point_forward, _is_point),
     Way("shifted multiply-adds", depthwise.forward, _is_depthwise),
     Way("blocks of groups", blocks_forward, _in_blocks),
-    Way("patches", patches_forward, _few_products),
+    Way("32 outputs", narrow_forward, _is_narrow),
+    Way("a fourth channel", color_forward, _is_color),
 ]
 INPUT_GRADIENT = [
     Way("matrix product", point_input, _is_point),
     Way("shifted multiply-adds", depthwise.input_gradient, _is_depthwise),
     Way("blocks of groups", blocks_input, _in_blocks),
+    Way("columns", columns_input, _few_inputs),
     Way("phases", phases_input, _is_strided),
 ]
 KERNEL_GRADIENT = [
