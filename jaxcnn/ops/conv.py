@@ -145,8 +145,10 @@ def transposed_window(
             raise ValueError(
                 f"conv_transpose: output_padding {beyond} must be less than stride {stride} or dilation {dilation}"
             )
-        terms = zip(sizes, stride, pairs, extents, beyond, strict=True)
-        larger = [(n - 1) * s - sum(pair) + e + more for n, s, pair, e, more in terms]
+        # What is added on the far side is taken from the padding there, so that the convolution still makes `sizes`.
+        pairs = tuple((before, after - more) for (before, after), more in zip(pairs, beyond, strict=True))
+        terms = zip(sizes, stride, pairs, extents, strict=True)
+        larger = [(n - 1) * s - sum(pair) + e for n, s, pair, e in terms]
     if min(larger) < 1:
         raise ValueError(f"conv_transpose of {tuple(sizes)} places with padding {pairs} leaves {tuple(larger)}")
     return Window(tuple(larger), tuple(window), stride, pairs, dilation)

@@ -21,7 +21,7 @@ import numpy as np
 from jax import Array, lax
 
 from jaxcnn.ops import depthwise
-from jaxcnn.ops.overlap import overlaps, places, shifted, widen
+from jaxcnn.ops.overlap import overlaps, places, widen
 from jaxcnn.ops.window import Window
 
 _SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
@@ -216,15 +216,20 @@ def _few_inputs(shape: Shape) -> bool:
 
 
 def columns_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    """One matrix product makes all K*I values that a window sends back; then as in the gradient of pooling."""
-    width = kernel.shape[-1]
-    sent = jnp.split(gradient @ kernel.reshape(-1, width).T, math.prod(placed.window), axis=-1)
-    total = None
-    for shift, numbers in overlaps(placed):
-        share = shifted(widen(sent[numbers.item()], placed, 0), placed, shift)
-        total = share if total is None else total + share
-    assert total is not None
-    return places(total, placed)
+    """One matrix product makes all K*I values that a window sends back; they are added up, one dimension at a time."""
+    *window, fan_in, width = kernel.shape
+    sent = gradient @ kernel.reshape(-1, width).T
+    sent = sent.reshape(*gradient.shape[:-1], *window, fan_in)
+    zero = jnp.zeros((), sent.dtype)
+    dimensions = list(zip(*placed, placed.output, strict=True))
+    for axis, (n, k, _, (before, _), d, out) in reversed(list(enumerate(dimensions, 1))):
+        shares = []
+        for u in range(k):
+            widths = [(0, 0, 0)] * (sent.ndim - 1)
+            widths[axis] = (u * d - before, n - (u * d - before) - out, 0)
+            shares.append(lax.pad(sent[..., u, :], zero, widths))
+        sent = sum(shares[1:], start=shares[0])
+    return sent
 
 
 # a stride: the phases of the input gradient are convolutions of their own

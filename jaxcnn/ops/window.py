@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 Size = int | Sequence[int]
 Padding = int | str | Sequence[int] | Sequence[tuple[int, int]]
@@ -132,8 +132,11 @@ def _times(numbers: Sequence[int]) -> str:
 
 
 def pad_constant(x: Array, pairs: Pairs, value: float) -> Array:
-    """Places of one value around the spatial dimensions of (N, ..., C)."""
-    return jnp.pad(x, ((0, 0), *pairs, (0, 0)), constant_values=value) if any(map(any, pairs)) else x
+    """Places of one value around the spatial dimensions of (N, ..., C); a negative number takes places away."""
+    if not any(map(any, pairs)):
+        return x
+    widths = ((0, 0, 0), *((before, after, 0) for before, after in pairs), (0, 0, 0))
+    return lax.pad(x, jnp.asarray(value, x.dtype), widths)
 
 
 def seen_by(padded: Array, placed: Window, place: Sequence[int]) -> Array:
