@@ -123,6 +123,28 @@ def _is_depthwise(shape: Shape) -> bool:
     return shape.groups > 1 and shape.fan_in == 1
 
 
+# the kernel gradient a few examples at a time
+
+
+def _is_large(shape: Shape) -> bool:
+    """Smaller ones lose (LeNet-5's second: 2.4 ms, not 1.5); 3x3 kernels from 64 channels up win 1.2 to 2.2 times."""
+    return shape.groups == 1 and math.prod(shape.placed.window) * shape.fan_in * shape.fan_out >= 4096
+
+
+def examples_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
+    """The sum over eight parts of the batch: what the product reads again and again then stays in the cache."""
+    parts = 8
+    if len(x) < 32 or len(x) % parts:
+        return canonical_kernel(x, gradient, placed, groups)
+
+    def add(total, part):
+        return total + canonical_kernel(part[0], part[1], placed, groups), None
+
+    cut = [array.reshape(parts, -1, *array.shape[1:]) for array in (x, gradient)]
+    zero = jnp.zeros((*placed.window, x.shape[-1], gradient.shape[-1]), x.dtype)
+    return lax.scan(add, zero, cut)[0]
+
+
 # a few groups side by side: dense products over blocks of channels
 
 
@@ -284,6 +306,7 @@ KERNEL_GRADIENT = [
     Way("matrix product", point_kernel, _is_point),
     Way("joint reduction", depthwise.kernel_gradient, _is_depthwise),
     Way("blocks of groups", blocks_kernel, _in_blocks),
+    Way("parts of the batch", examples_kernel, _is_large),
 ]
 
 
