@@ -134,7 +134,7 @@ def _is_large(shape: Shape) -> bool:
 def _in_parts(product: Callable[..., Array], x: Array, gradient: Array, placed: Window, groups: int) -> Array:
     """The sum over eight parts of the batch: what the product reads again and again then stays in the cache."""
     parts = 8
-    if len(x) < 32 or len(x) % parts:
+    if len(x) < 32 or len(x) % parts or x.dtype.itemsize < 4:  # a running sum in bfloat16 would lose digits
         return product(x, gradient, placed, groups)
 
     def add(total, part):
