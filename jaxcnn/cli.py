@@ -1,4 +1,4 @@
-"""The `jaxcnn` command: train, evaluate, predict, summary, models."""
+"""The `jaxcnn` command: train, evaluate, predict, summary, models, bench, verify."""
 
 from __future__ import annotations
 
@@ -73,6 +73,14 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="list the networks")
     models.set_defaults(run=_models)
+
+    from jaxcnn.bench.command import add_options  # loads no peer
+
+    add_options(commands.add_parser("bench", help="measure the speed beside lax, Flax, Keras and PyTorch"))
+
+    from jaxcnn.verify.command import add_options as add_verify_options
+
+    add_verify_options(commands.add_parser("verify", help="check every operation against its definition in loops"))
     return parser
 
 
