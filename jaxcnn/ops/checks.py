@@ -25,3 +25,10 @@ def image(operation: str, x: Array) -> None:
 def wide(dtype: jnp.dtype) -> jnp.dtype:
     """The dtype in which sums over many values are taken: float32 at least."""
     return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
+
+
+def biased(y: Array, bias: Array | None) -> Array:
+    """y + bias, whose gradient is summed in float32 at least: bfloat16 cannot count beyond 256."""
+    if bias is None:
+        return y
+    return y + jnp.broadcast_to(bias.astype(wide(bias.dtype)), y.shape).astype(y.dtype)

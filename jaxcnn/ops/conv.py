@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.ops.checks import floating
+from jaxcnn.ops.checks import biased, floating
 from jaxcnn.ops.products import correlate, flip, input_gradient
 from jaxcnn.ops.window import Padding, Size, Window, extent, pad, pad_constant, padding_pairs, per_dimension, slide
 
@@ -52,7 +52,7 @@ def conv(
         x = pad(x, placed.pairs, padding_mode)
         placed = placed.over(sizes=x.shape[1:-1], pairs=((0, 0),) * len(window))
     y: Array = correlate(x, kernel, placed, groups)  # type: ignore[assignment]
-    return y if bias is None else y + bias
+    return biased(y, bias)
 
 
 def convolve(x: Array, kernel: Array, bias: Array | None = None, **options) -> Array:
@@ -117,7 +117,7 @@ def conv_transpose(
     # An output_padding of a stride or more leaves room for another window, of which x has none: it sends zero.
     x = pad_constant(x, tuple((0, out - n) for n, out in zip(x.shape[1:-1], placed.output, strict=True)), 0)
     y: Array = input_gradient(x, kernel, placed, groups)  # type: ignore[assignment]
-    return y if bias is None else y + bias
+    return biased(y, bias)
 
 
 def transposed_window(

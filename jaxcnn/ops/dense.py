@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jax import Array
 
-from jaxcnn.ops.checks import floating
+from jaxcnn.ops.checks import biased, floating
 
 
 def dense(x: Array, kernel: Array, bias: Array | None = None) -> Array:
@@ -14,5 +14,4 @@ def dense(x: Array, kernel: Array, bias: Array | None = None) -> Array:
         raise ValueError(f"dense of x {x.shape} needs a kernel of ({x.shape[-1]}, width), not {kernel.shape}")
     if bias is not None and bias.shape != kernel.shape[1:]:
         raise ValueError(f"dense of {kernel.shape[1]} features needs a bias of ({kernel.shape[1]},), not {bias.shape}")
-    y = x @ kernel
-    return y if bias is None else y + bias
+    return biased(x @ kernel, bias)

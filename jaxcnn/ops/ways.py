@@ -21,6 +21,7 @@ import numpy as np
 from jax import Array, lax
 
 from jaxcnn.ops import depthwise
+from jaxcnn.ops.checks import wide
 from jaxcnn.ops.overlap import overlaps, places, widen
 from jaxcnn.ops.window import Window
 
@@ -42,6 +43,16 @@ class Way(NamedTuple):
     name: str
     compute: Callable[[Array, Array, Window, int], Array]
     applies: Callable[[Shape], bool]
+
+
+def _wide_sums(compute: Callable[[Array, Array, Window, int], Array]) -> Callable[[Array, Array, Window, int], Array]:
+    """A way that adds in the dtype of its arguments, told to add in float32 at least, as XLA's convolutions do."""
+
+    def run(one: Array, other: Array, placed: Window, groups: int) -> Array:
+        dtype = wide(one.dtype)
+        return compute(one.astype(dtype), other.astype(dtype), placed, groups).astype(one.dtype)
+
+    return run
 
 
 # the canonical way, for every shape
@@ -134,7 +145,7 @@ def _is_large(shape: Shape) -> bool:
 def _in_parts(product: Callable[..., Array], x: Array, gradient: Array, placed: Window, groups: int) -> Array:
     """The sum over eight parts of the batch: what the product reads again and again then stays in the cache."""
     parts = 8
-    if len(x) < 32 or len(x) % parts or x.dtype.itemsize < 4:  # a running sum in bfloat16 would lose digits
+    if len(x) < 32 or len(x) % parts:
         return product(x, gradient, placed, groups)
 
     def add(total, part):
@@ -294,23 +305,23 @@ def _shape(channels: int, width: int, placed: Window, groups: int) -> Shape:
 
 FORWARD = [
     Way("matrix product", point_forward, _is_point),
-    Way("shifted multiply-adds", depthwise.forward, _is_depthwise),
+    Way("shifted multiply-adds", _wide_sums(depthwise.forward), _is_depthwise),
     Way("blocks of groups", blocks_forward, _in_blocks),
     Way("32 outputs", narrow_forward, _is_narrow),
     Way("a fourth channel", color_forward, _is_color),
 ]
 INPUT_GRADIENT = [
     Way("matrix product", point_input, _is_point),
-    Way("shifted multiply-adds", depthwise.input_gradient, _is_depthwise),
+    Way("shifted multiply-adds", _wide_sums(depthwise.input_gradient), _is_depthwise),
     Way("blocks of groups", blocks_input, _in_blocks),
-    Way("columns", columns_input, _few_inputs),
+    Way("columns", _wide_sums(columns_input), _few_inputs),
     Way("phases", phases_input, _is_strided),
 ]
 KERNEL_GRADIENT = [
     Way("matrix product", point_kernel, _is_point),
-    Way("joint reduction", depthwise_kernel, _is_depthwise),
+    Way("joint reduction", _wide_sums(depthwise_kernel), _is_depthwise),
     Way("blocks of groups", blocks_kernel, _in_blocks),
-    Way("parts of the batch", examples_kernel, _is_large),
+    Way("parts of the batch", _wide_sums(examples_kernel), _is_large),
 ]
 
 
