@@ -18,7 +18,7 @@ FLOORS = {
     "": 2.5,  # jaxcnn/__init__.py gathers what stands below it
     "config": 3, "losses": 3, "optimizer": 3, "data": 3, "checkpoint": 3, "steps": 3, "devices": 3, "plan": 3,
     "progress": 3, "results": 3, "training": 3, "pretrained": 3,
-    "visualize": 4, "compress": 4, "report": 4,
+    "visualize": 4, "compress": 4, "report": 4, "bench": 4, "verify": 4,
     "cli": 5, "__main__": 5,
     "train": 6,  # train.py, beside the package
 }  # fmt: skip

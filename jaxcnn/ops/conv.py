@@ -9,7 +9,7 @@ from jax import Array
 
 from jaxcnn.ops.checks import biased, floating
 from jaxcnn.ops.products import correlate, flip, input_gradient
-from jaxcnn.ops.window import Padding, Size, Window, extent, pad, pad_constant, padding_pairs, per_dimension, slide
+from jaxcnn.ops.window import Padding, Size, Window, extent, pad, padding_pairs, per_dimension, slide
 
 
 def conv(
@@ -114,8 +114,6 @@ def conv_transpose(
         )
     _bias("conv_transpose", bias, width)
     placed = transposed_window(x.shape[1:-1], window, stride, padding, output_padding, dilation)
-    # An output_padding of a stride or more leaves room for another window, of which x has none: it sends zero.
-    x = pad_constant(x, tuple((0, out - n) for n, out in zip(x.shape[1:-1], placed.output, strict=True)), 0)
     y: Array = input_gradient(x, kernel, placed, groups)  # type: ignore[assignment]
     return biased(y, bias)
 

@@ -52,8 +52,9 @@ def batch_norm(
 def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array, eps: float = 1e-5) -> Array:
     """(x - mean) / sqrt(variance + eps) * scale + bias, per channel; as one product and one sum."""
     _per_channel("normalize", x, mean=mean, variance=variance, scale=scale, bias=bias)
-    factor = lax.rsqrt(variance + eps) * (1 if scale is None else scale)
-    return (x * factor + (bias - mean * factor)).astype(x.dtype)
+    mean, variance, bias = (array.astype(wide(x.dtype)) for array in (mean, variance, bias))
+    factor = lax.rsqrt(variance + eps) * (1 if scale is None else scale.astype(mean.dtype))
+    return (x.astype(mean.dtype) * factor + (bias - mean * factor)).astype(x.dtype)
 
 
 def running_average(old: Array, new: Array, momentum: float) -> Array:

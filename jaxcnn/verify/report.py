@@ -152,9 +152,9 @@ UNITS = """\
 u is the unit roundoff: 2^-53 in float64, 2^-24 in float32, 2^-8 in bfloat16. The bound of a sum of n terms is
 n u / (1 - n u) times the sum of their absolute values (Higham 2002, lemma 3.1); n follows from the shapes, and the
 loops give the sum entry by entry, so every entry has a bound of its own. r further roundings count like terms. Where
-sums of bfloat16 are accumulated in float32 and rounded once, the bound is that of float32 and one rounding of the result (two
-with a bias). Inputs are rounded to the dtype before the loops see them. The figures are those of the entry that lies
-farthest out in terms of its own bound.
+sums of bfloat16 are accumulated in float32 and rounded once, the bound is that of float32 and one rounding of the
+result (two with a bias). Inputs are rounded to the dtype before the loops see them. The figures are those of the entry
+that lies farthest out in terms of its own bound.
 """
 
 
