@@ -210,19 +210,40 @@ def test_conv_carries_its_own_rule():
     assert "custom_vjp_call" in str(jax.make_jaxpr(ops.conv)(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))))
 
 
-def test_gradient_inside_scan_holds_canonical_convolutions_only():
+@pytest.mark.parametrize(
+    ("channels", "width", "window", "options"),
+    [
+        (8, 8, 3, {}),
+        (8, 8, 3, {"stride": 2}),
+        (8, 8, 7, {"stride": 2}),
+        (8, 8, 1, {"stride": 2}),
+        (8, 8, 3, {"groups": 8}),
+        (64, 64, 3, {"groups": 2}),
+        (64, 64, 3, {"groups": 32}),
+        (1, 6, 5, {}),
+        (3, 32, 3, {}),
+        (48, 64, 3, {"dilation": 2}),
+    ],
+    ids=str,
+)
+def test_gradient_inside_scan_holds_canonical_convolutions_only(channels, width, window, options):
     """XLA:CPU runs a convolution of any other layout in a naive loop there (jax#12868)."""
 
     def train(kernel, batches):
         def loss(kernel, x):
-            y = jnp.tanh(ops.conv(x, kernel, padding="half"))
-            return jnp.sum(jnp.sin(ops.conv(y, kernel, padding="half")))
+            y = ops.conv(jnp.tanh(x), kernel, padding="half", **options)
+            return jnp.sum(jnp.sin(y)), jnp.sum(y)
 
-        return lax.scan(lambda kernel, x: (kernel - 0.1 * jax.grad(loss)(kernel, x), 0), kernel, batches)[0]
+        def step(kernel, x):
+            dx = jax.grad(lambda x: loss(kernel, x)[0])(x)
+            return kernel - 0.1 * jax.grad(loss, has_aux=True)(kernel, x)[0], dx.sum()
+
+        return lax.scan(step, kernel, batches)
 
     # Channels and batch large enough that XLA has a reason to choose; float32, as in training.
-    kernel, batches = (jnp.ones(shape, jnp.float32) for shape in ((3, 3, 8, 8), (4, 16, 12, 12, 8)))
-    compiled = jax.jit(train).lower(kernel, batches).compile().as_text()
-    layouts = re.findall(r"dim_labels=(\S+?_\S+?->\w+)", str(compiled))
-    assert layouts
-    assert set(layouts) == {"b01f_01io->b01f"}
+    kernel = jnp.ones((window, window, channels // options.get("groups", 1), width), jnp.float32)
+    batches = jnp.ones((4, 32, 12, 12, channels), jnp.float32)
+    compiled = str(jax.jit(train).lower(kernel, batches).compile().as_text())
+    layouts = set(re.findall(r"dim_labels=(\S+?_\S+?->\w+)", compiled))
+    assert layouts <= {"b01f_01io->b01f"}
+    assert layouts or window == 1 or options.get("groups") == channels  # these have no convolution at all
