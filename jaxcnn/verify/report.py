@@ -168,7 +168,7 @@ def markdown(ledger: Ledger) -> str:
         else f"{red:,} of {count:,} cases are red"
     )
     lines = [
-        "# Conformance", "", f"{verdict} are {'red' if red else 'green'}. Every case is in conformance.csv.", "",
+        "# Conformance", "", f"{verdict[0].upper()}{verdict[1:]}. Every case is in conformance.csv.", "",
         *_reds(ledger), "## How", "",
         f"- command: `{ledger.command}`", f"- seed: {ledger.seed}", f"- seconds: {ledger.seconds:.0f}",
         f"- machine: {machine()}", f"- versions: {_versions()}, Python {platform.python_version()}", "",
