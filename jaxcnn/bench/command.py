@@ -10,12 +10,7 @@ from typing import Any
 
 import jax
 
-from jaxcnn.bench import measure_ops, measure_steps, peers
-from jaxcnn.bench.agreement import Disagreement
-from jaxcnn.bench.cases import choose
-from jaxcnn.bench.conditions import describe, matrix_peak, prepare, speed
-from jaxcnn.bench.measure import QUICK, Plan
-from jaxcnn.bench.tables import ready, write
+from jaxcnn.bench import peers
 from jaxcnn.errors import InputError
 
 TITLES = {
@@ -47,6 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises InputError for a peer, a case or a folder that cannot be, before anything is measured.
     """
+    # Here and not above: every other command would wait half a second for optax and Flax.
+    from jaxcnn.bench import measure_ops, measure_steps
+    from jaxcnn.bench.agreement import Disagreement
+    from jaxcnn.bench.cases import choose
+    from jaxcnn.bench.conditions import describe, matrix_peak, prepare, speed
+    from jaxcnn.bench.measure import QUICK, Plan
+    from jaxcnn.bench.tables import ready, write
+
     what, platform = arguments.what, jax.default_backend()
     batch = BATCH[what] if arguments.batch is None else arguments.batch
     if batch < 1:
