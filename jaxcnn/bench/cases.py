@@ -152,7 +152,8 @@ def choose(patterns: Sequence[str] | None, names: Sequence[str]) -> list[str]:
     for pattern in patterns:
         matched = fnmatch.filter(names, pattern) or fnmatch.filter(names, f"{pattern}*")
         if not matched:
-            raise InputError(f"no case matches {pattern!r}; there are: {', '.join(names)}")
+            cases = dict.fromkeys(name.partition("/")[0] for name in names)
+            raise InputError(f"no case matches {pattern!r}; there are: {', '.join(cases)}")
         found.update(matched)
     return [name for name in names if name in found]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -38,7 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the tables and write them to `DIR/bench-ops.md` or `bench-step.md` (`-gpu` on a GPU).
 
-    Returns the exit status: 1, and nothing is written, where a contender computes something else than this library.
+    A long run can be read while it lasts, and after an interruption, in the file of that name and `.partial`. Returns
+    the exit status: 1, without a finished table, where a contender computes something else than this library.
 
     Raises InputError for a peer, a case or a folder that cannot be, before anything is measured.
     """
@@ -48,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jaxcnn.bench.cases import choose
     from jaxcnn.bench.conditions import describe, matrix_peak, prepare, speed
     from jaxcnn.bench.measure import QUICK, Plan
-    from jaxcnn.bench.tables import ready, write
+    from jaxcnn.bench.tables import ready, unfinished
 
     what, platform = arguments.what, jax.default_backend()
     batch = BATCH[what] if arguments.batch is None else arguments.batch
@@ -62,22 +64,21 @@ def run(arguments: argparse.Namespace) -> int:
     plan, size = (QUICK, 512) if arguments.quick else (Plan(), 2048 if platform == "cpu" else 8192)
     threads = prepare(chosen)
     peak = matrix_peak(chosen, plan, size)
+    flops = max(speed(timing, size) for timing in peak.values())
+    results: list[Any] = []
+    text = ""
     try:
-        results = measuring.measure(cases, chosen, batch, plan, _say, notes)
+        for result in measuring.measure(cases, chosen, batch, plan, _say, notes):
+            results.append(result)
+            conditions = describe(_command(arguments), threads, peak, size, batch)
+            remarks = [f"- {note}" for note in dict.fromkeys(notes)]
+            tables = measuring.report(results, flops, batch)
+            text = "\n".join([f"# {TITLES[what]}\n", *conditions, *remarks, "", tables])
+            unfinished(path).write_text(text)
     except Disagreement as error:
         print(f"jaxcnn: {error}", file=sys.stderr)
         return 1
-    flops = max(speed(timing, size) for timing in peak.values())
-    text = "\n".join(
-        [
-            f"# {TITLES[what]}\n",
-            *describe(_command(arguments), threads, peak, size, batch),
-            *(f"- {note}" for note in dict.fromkeys(notes)),
-            "",
-            measuring.report(results, flops, batch),
-        ]
-    )
-    write(path, text)
+    os.replace(unfinished(path), path)
     print(f"\n{text}\nwritten to {path}")
     return 0
 

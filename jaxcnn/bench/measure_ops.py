@@ -34,9 +34,8 @@ def names() -> list[str]:
 
 def measure(
     chosen: Sequence[str], peers: Sequence[Peer], batch: int, plan: Plan, say: Say, notes: list[str]
-) -> list[Measured]:
-    """Time the chosen products. A peer that cannot be compiled is left out of a product, and `notes` says so."""
-    results = []
+) -> Iterator[Measured]:
+    """Time one chosen product after the other. `notes` tells of peers that could not be compiled, and are left out."""
     for case in CASES:
         products = [product for product in case.products if f"{case.name}/{product}" in chosen]
         arrays = inputs(case, batch) if products else {}
@@ -44,8 +43,7 @@ def measure(
             contenders = list(_contenders(case, product, peers, arrays, notes))
             timings = interleave(contenders, plan)
             say(f"{case.name}/{product}: " + ", ".join(f"{n} {1e3 * t.median:.3g} ms" for n, t in timings.items()))
-            results.append(Measured(case, product, timings))
-    return results
+            yield Measured(case, product, timings)
 
 
 def _contenders(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -42,9 +42,8 @@ def names() -> list[str]:
 
 def measure(
     chosen: Sequence[str], peers: Sequence[Peer], batch: int, plan: Plan, say: Say, notes: list[str]
-) -> list[Measured]:
-    """Time the training steps of the chosen networks. `notes` tells of peers that could not be compiled."""
-    results = []
+) -> Iterator[Measured]:
+    """Time the step of one chosen network after the other. `notes` tells of peers that could not be compiled."""
     for name in chosen:
         build, shape = NETWORKS[name]
         net = build()
@@ -57,8 +56,7 @@ def measure(
         say(f"{name}: " + ", ".join(f"{n} {1e3 * t.median:.3g} ms" for n, t in timings.items()))
         # forward, dx and dW cost a multiplication and an addition each; the first layer's dx, which nobody needs,
         # is counted as well
-        results.append(Measured(name, 6 * batch * macs(net, shape), timings, first))
-    return results
+        yield Measured(name, 6 * batch * macs(net, shape), timings, first)
 
 
 def trainer(given: Problem, peer: Peer) -> Trainer:

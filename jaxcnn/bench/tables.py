@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,16 +29,13 @@ def ready(folder: Path, name: str) -> Path:
     """The path of a report to be written later. Raises InputError where it could not be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f"{name}.partial"
-        probe.touch()
-        probe.unlink()
+        unfinished(folder / name).touch()
+        unfinished(folder / name).unlink()
     except OSError as error:
         raise InputError(f"cannot write to the folder {folder}: {error.strerror or error}") from error
     return folder / name
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+def unfinished(path: Path) -> Path:
+    """Where a report stands until it is whole."""
+    return path.with_name(path.name + ".partial")

@@ -20,12 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jaxcnn.ops import depthwise
+from jaxcnn.ops import canonical, depthwise
+from jaxcnn.ops import groups as grouped
 from jaxcnn.ops.checks import wide
 from jaxcnn.ops.overlap import overlaps, places, widen
 from jaxcnn.ops.window import Window
-
-_SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 
 
 class Shape(NamedTuple):
@@ -53,51 +52,6 @@ def _wide_sums(compute: Callable[[Array, Array, Window, int], Array]) -> Callabl
         return compute(one.astype(dtype), other.astype(dtype), placed, groups).astype(one.dtype)
 
     return run
-
-
-# the canonical way, for every shape
-
-
-def _lax_conv(x, kernel, stride, pairs, dilation, groups, spread=None):
-    spatial = _SPATIAL[x.ndim - 2]
-    layout = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
-    return lax.conv_general_dilated(
-        x, kernel, stride, pairs, lhs_dilation=spread, rhs_dilation=dilation, feature_group_count=groups,
-        dimension_numbers=layout,
-    )  # fmt: skip
-
-
-def canonical_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    return _lax_conv(x, kernel, placed.stride, placed.pairs, placed.dilation, groups)
-
-
-def canonical_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    """The gradient, spread by the stride, convolved with the flipped kernel; channels in and out change places."""
-    *window, fan_in, width = kernel.shape
-    flipped = jnp.flip(kernel, range(len(window))).reshape(*window, fan_in, groups, width // groups)
-    # (*window, I, groups, O/groups) -> (*window, O/groups, groups, I)
-    flipped = flipped.swapaxes(-3, -1).reshape(*window, width // groups, groups * fan_in)
-    around = []
-    for n, k, s, (before, _), d, out in zip(*placed, placed.output, strict=True):
-        reach = d * (k - 1)
-        around.append((reach - before, n - 1 - (out - 1) * s + before))
-    return _lax_conv(
-        gradient, flipped, (1,) * len(window), tuple(around), placed.dilation, groups, spread=placed.stride
-    )
-
-
-def canonical_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
-    """The input correlated with the gradient: examples and channels change places, stride and dilation too."""
-    examples, *sizes, channels = x.shape
-    fan_in = channels // groups
-    # (N, *spatial, groups, I) -> (I, *spatial, groups, N): input channels are now the examples, examples the channels
-    images = x.reshape(examples, *sizes, groups, fan_in).swapaxes(0, -1).reshape(fan_in, *sizes, groups * examples)
-    kernel = jnp.moveaxis(gradient, 0, -2)  # (*output, N, O)
-    around = []
-    for n, k, s, (before, _), d, out in zip(*placed, placed.output, strict=True):
-        around.append((before, (k - 1) * d + (out - 1) * s + 1 - n - before))
-    dh = _lax_conv(images, kernel, placed.dilation, tuple(around), placed.stride, groups)  # (I, *window, O)
-    return jnp.moveaxis(dh, 0, -2)
 
 
 # a kernel of one place: matrix products over all places
@@ -156,63 +110,27 @@ def _in_parts(product: Callable[..., Array], x: Array, gradient: Array, placed: 
     return lax.scan(add, zero, cut)[0]
 
 
-examples_kernel = partial(_in_parts, canonical_kernel)
+examples_kernel = partial(_in_parts, canonical.kernel_gradient)
 depthwise_kernel = partial(_in_parts, depthwise.kernel_gradient)  # at 56x56 another 1.8 to 2.9 times faster for it
 
 
-# a few groups side by side: dense products over blocks of channels
-
-
-def _merged(shape: Shape) -> int:
-    """How many neighbouring groups make a block of at least 32 channels."""
-    least = -(-32 // min(shape.fan_in, shape.fan_out))
-    return next((n for n in range(least, shape.groups) if shape.groups % n == 0), shape.groups)
+# a few groups side by side: see `groups`
 
 
 def _in_blocks(shape: Shape) -> bool:
     return shape.groups > 1
 
 
-def _blocks(array: Array, count: int) -> list[Array]:
-    return jnp.split(array, count, axis=-1)
-
-
-def _block_diagonal(kernel: Array, fan_in: int, merge: int) -> Array:
-    """(*window, I, merge * O) -> (*window, merge * I, merge * O), zero between different groups."""
-    *window, _, width = kernel.shape
-    parts = kernel.reshape(*window, 1, fan_in, merge, width // merge)
-    apart = jnp.eye(merge, dtype=kernel.dtype).reshape(merge, 1, merge, 1)
-    return (parts * apart).reshape(*window, merge * fan_in, width)
-
-
-def _by_block(product: Callable, shape: Shape, array: Array, kernel: Array, placed: Window) -> Array:
-    merge = _merged(shape)
-    count = shape.groups // merge
-    kernels = (_block_diagonal(part, shape.fan_in, merge) for part in _blocks(kernel, count))
-    results = [product(part, block, placed, 1) for part, block in zip(_blocks(array, count), kernels, strict=True)]
-    return jnp.concatenate(results, axis=-1)
-
-
 def blocks_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    return _by_block(forward, _shape(x.shape[-1], kernel.shape[-1], placed, groups), x, kernel, placed)
+    return grouped.by_block(forward, x, kernel, placed, groups)
 
 
 def blocks_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    shape = _shape(kernel.shape[-2] * groups, kernel.shape[-1], placed, groups)
-    return _by_block(input_gradient, shape, gradient, kernel, placed)
+    return grouped.by_block(input_gradient, gradient, kernel, placed, groups)
 
 
 def blocks_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
-    shape = _shape(x.shape[-1], gradient.shape[-1], placed, groups)
-    merge = _merged(shape)
-    count = groups // merge
-    kernels = []
-    for part, received in zip(_blocks(x, count), _blocks(gradient, count), strict=True):
-        dh = kernel_gradient(part, received, placed, 1)
-        dh = dh.reshape(*placed.window, merge, shape.fan_in, merge, shape.fan_out)
-        own = jnp.stack([dh[..., group, :, group, :] for group in range(merge)], axis=-2)
-        kernels.append(own.reshape(*placed.window, shape.fan_in, merge * shape.fan_out))
-    return jnp.concatenate(kernels, axis=-1)
+    return grouped.kernel_gradient(kernel_gradient, x, gradient, placed, groups)
 
 
 # few channels: the same convolution with channels of zeros, which XLA:CPU computes several times faster
@@ -236,11 +154,11 @@ def _with_zeros(array: Array, axis: int, channels: int) -> Array:
 
 
 def narrow_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    return canonical_forward(x, _with_zeros(kernel, -1, 32), placed, 1)[..., : kernel.shape[-1]]
+    return canonical.forward(x, _with_zeros(kernel, -1, 32), placed, 1)[..., : kernel.shape[-1]]
 
 
 def color_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    return canonical_forward(_with_zeros(x, -1, 4), _with_zeros(kernel, -2, 4), placed, 1)
+    return canonical.forward(_with_zeros(x, -1, 4), _with_zeros(kernel, -2, 4), placed, 1)
 
 
 # few input channels: what every window sends back, added up where it belongs
@@ -291,7 +209,7 @@ def phases_input(gradient: Array, kernel: Array, placed: Window, groups: int) ->
     by_phase = by_phase.reshape(*(q + 1 for q in reach), phases * fan_in, width).swapaxes(-1, -2)
     widened = widen(gradient, placed, 0)
     once = (1,) * len(window)
-    received = _lax_conv(widened, by_phase, once, ((0, 0),) * len(window), once, 1)
+    received = canonical.lax_conv(widened, by_phase, once, ((0, 0),) * len(window), once, 1)
     # (N, B, B, S, S, I) -> (N, B, S, B, S, I)
     examples, *count, _ = received.shape
     received = received.reshape(examples, *count, *placed.stride, fan_in)
@@ -325,27 +243,27 @@ KERNEL_GRADIENT = [
 ]
 
 
-def _choose(rules, canonical, one, other, placed, groups, shape):
+def _choose(rules, default, one, other, placed, groups, shape):
     for way in rules:
         if way.applies(shape):
             run = partial(way.compute, placed=placed, groups=groups)
-            return lax.platform_dependent(one, other, cpu=run, default=partial(canonical, placed=placed, groups=groups))
-    return canonical(one, other, placed, groups)
+            return lax.platform_dependent(one, other, cpu=run, default=partial(default, placed=placed, groups=groups))
+    return default(one, other, placed, groups)
 
 
 def forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
     """(N, *sizes, C) and (*window, C/groups, O) -> (N, *output, O)."""
     shape = _shape(x.shape[-1], kernel.shape[-1], placed, groups)
-    return _choose(FORWARD, canonical_forward, x, kernel, placed, groups, shape)
+    return _choose(FORWARD, canonical.forward, x, kernel, placed, groups, shape)
 
 
 def input_gradient(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
     """(N, *output, O) and (*window, C/groups, O) -> (N, *sizes, C)."""
     shape = _shape(kernel.shape[-2] * groups, kernel.shape[-1], placed, groups)
-    return _choose(INPUT_GRADIENT, canonical_input, gradient, kernel, placed, groups, shape)
+    return _choose(INPUT_GRADIENT, canonical.input_gradient, gradient, kernel, placed, groups, shape)
 
 
 def kernel_gradient(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
     """(N, *sizes, C) and (N, *output, O) -> (*window, C/groups, O)."""
     shape = _shape(x.shape[-1], gradient.shape[-1], placed, groups)
-    return _choose(KERNEL_GRADIENT, canonical_kernel, x, gradient, placed, groups, shape)
+    return _choose(KERNEL_GRADIENT, canonical.kernel_gradient, x, gradient, placed, groups, shape)

@@ -13,16 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxcnn import ops
-from jaxcnn.ops import ways
+from jaxcnn.ops import canonical, ways
 from jaxcnn.verify.bounds import Measure, compare
 from jaxcnn.verify.setting import Setting
 from jaxcnn.verify.subject import Subject
 
 CANONICAL = "canonical convolution"
 TABLES = {
-    "forward": (ways.FORWARD, ways.canonical_forward),
-    "input gradient": (ways.INPUT_GRADIENT, ways.canonical_input),
-    "kernel gradient": (ways.KERNEL_GRADIENT, ways.canonical_kernel),
+    "forward": (ways.FORWARD, canonical.forward),
+    "input gradient": (ways.INPUT_GRADIENT, canonical.input_gradient),
+    "kernel gradient": (ways.KERNEL_GRADIENT, canonical.kernel_gradient),
 }
 OPERATIONS = ("conv", "depthwise_conv")
 
@@ -62,8 +62,8 @@ def check(name: str) -> Callable[[Subject], Measure]:
 
     def run(subject: Subject) -> Measure:
         """One product by one way, alone, against the loop; the bound as for value and gradient."""
-        rules, canonical = TABLES[product]
-        compute = canonical if way == CANONICAL else _by_name(rules)[way].compute
+        rules, default = TABLES[product]
+        compute = default if way == CANONICAL else _by_name(rules)[way].compute
         placed, groups = _placed(subject.setting)
         x, kernel, g = subject.floats[0], subject.floats[1], subject.cotangent
         values, gradients = subject.bounds
