@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from jaxcnn import ops
-from jaxcnn.layout import Row, Shape, leaf_layout, merge_shapes, pool_window, walk
+from jaxcnn.layout import Row, Shape, leaf_layout, merge_shapes, pad_pairs, pool_window, walk
 from jaxcnn.spec import (
     AdaptivePool,
     Conv,
@@ -15,6 +15,7 @@ from jaxcnn.spec import (
     GlobalPool,
     Graph,
     Leaf,
+    Pad,
     Pool,
     Spec,
     Upsample,
@@ -71,6 +72,8 @@ def _leaf_field(leaf: Leaf, shape: Shape, field: Field) -> Field:
             widest = max(-(-(i + 1) * sizes[0] // out) - i * sizes[0] // out for i in range(out))
             first = -(-sizes[0] // out)
             return Field(size + (widest - 1) * jump, jump * sizes[0] / out, start + (first - 1) / 2 * jump)
+        case Pad():
+            return Field(size, jump, start - pad_pairs(leaf, len(sizes))[0][0] * jump)
         case Upsample():
             factor = ops.per_dimension(leaf.scale, len(sizes), "scale")[0]
             beside = jump if leaf.method == "bilinear" and factor > 1 else 0

@@ -10,14 +10,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from jaxcnn import ops
-from jaxcnn.layout import Params, key_at, layer_named
+from jaxcnn.layout import Params, key_at, layer_named, pad_pairs
 from jaxcnn.spec import (
     Act,
     AdaptivePool,
     BatchNorm,
+    Bias,
+    Channels,
     Conv,
     ConvTranspose,
     Dense,
@@ -29,7 +31,10 @@ from jaxcnn.spec import (
     LayerNorm,
     Leaf,
     LocalResponseNorm,
+    Pad,
     Pool,
+    RadialBasis,
+    Scale,
     Shuffle,
     Spec,
     StochasticDepth,
@@ -115,6 +120,17 @@ def _leaf(leaf: Leaf, params: dict, stats: dict, x: Array, mode: Mode, path: str
             return ops.channel_shuffle(x, groups), stats
         case Upsample(scale, method, align_corners):
             return ops.upsample(x, scale, method=method, align_corners=align_corners), stats
+        case Pad(value=value):
+            pairs = (0, 0), *pad_pairs(leaf, x.ndim - 2), (0, 0)
+            return lax.pad(x, jnp.asarray(value, x.dtype), [(*pair, 0) for pair in pairs]), stats
+        case Channels(start, stop):
+            return x[..., start:stop], stats
+        case Scale(value):
+            return x * params.get("scale", value), stats
+        case Bias():
+            return x + params["bias"], stats
+        case RadialBasis():
+            return ops.radial_basis(x, stats["centers"]), stats
         case Flatten():
             return x.reshape(x.shape[0], -1), stats
         case Dropout() | StochasticDepth() | Identity():

@@ -10,10 +10,11 @@ import operator
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import reduce
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn import ops
@@ -21,6 +22,8 @@ from jaxcnn.spec import (
     Act,
     AdaptivePool,
     BatchNorm,
+    Bias,
+    Channels,
     Conv,
     ConvTranspose,
     Dense,
@@ -32,7 +35,10 @@ from jaxcnn.spec import (
     LayerNorm,
     Leaf,
     LocalResponseNorm,
+    Pad,
     Pool,
+    RadialBasis,
+    Scale,
     Shuffle,
     Spec,
     StochasticDepth,
@@ -44,8 +50,37 @@ Shape = tuple[int, ...]
 Initializer = Callable[..., Array]
 Params = dict[str, dict[str, Array]]
 
-_he, _zeros, _ones = jax.nn.initializers.he_normal(), jax.nn.initializers.zeros, jax.nn.initializers.ones
-_he_transposed = jax.nn.initializers.he_normal(in_axis=-1, out_axis=-2)
+_constant = jax.nn.initializers.constant
+_zeros, _ones = jax.nn.initializers.zeros, jax.nn.initializers.ones
+
+
+@partial(jax.jit, static_argnums=1)
+def _truncated_normal(key: Array, count: int) -> Array:
+    return jax.random.truncated_normal(key, -2, 2, (count,))
+
+
+@partial(jax.jit, static_argnums=1)
+def _shaped(values: Array, shape: Shape, deviation: Array) -> Array:
+    return (values[: math.prod(shape)] * deviation).reshape(shape)
+
+
+def _he(key: Array, shape: Shape, fan_in: int | None = None) -> Array:
+    """Normal numbers within two standard deviations, whose own deviation is sqrt(2 / fan_in).
+
+    They are the first of the next power of two of them: few sizes of random numbers, which are slow to compile.
+    """
+    inputs = math.prod(shape[:-1]) if fan_in is None else fan_in
+    deviation = math.sqrt(2 / inputs) / 0.87962566103423978  # of a normal number cut off at two deviations
+    values = _truncated_normal(key, 1 << (math.prod(shape) - 1).bit_length())
+    return _shaped(values, shape, jnp.float32(deviation))
+
+
+def _he_transposed(key: Array, shape: Shape) -> Array:
+    return _he(key, shape, math.prod(shape) // shape[-2])
+
+
+def _signs(key: Array, shape: Shape) -> Array:
+    return jax.random.rademacher(key, shape, jnp.float32)
 
 
 class Parameter(NamedTuple):
@@ -153,6 +188,27 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
         case GlobalPool():
             _one_of(leaf.kind, ("max", "avg"))
             return Layout((*([1] * spatial if leaf.keepdims else []), channels))
+        case Pad():
+            padded = tuple(
+                n + before + after for n, (before, after) in zip(sizes, pad_pairs(leaf, spatial), strict=True)
+            )
+            if min(padded, default=1) < 1:
+                raise ValueError(f"a Pad of {leaf.padding} leaves nothing of {_times(shape)}")
+            return Layout((*padded, channels))
+        case Channels(start, stop):
+            end = channels if stop is None else stop
+            if not 0 <= start < end <= channels:
+                raise ValueError(f"there are no channels {start} to {end} in {channels}")
+            return Layout((*sizes, end - start))
+        case Scale(value, trainable):
+            return Layout(shape, {"scale": Parameter((channels,), _constant(value))} if trainable else {})
+        case Bias(per_place):
+            return Layout(shape, {"bias": Parameter(shape if per_place else (channels,), _zeros)})
+        case RadialBasis():
+            if spatial:
+                raise ValueError(f"a RadialBasis takes a vector, not {_times(shape)}: put Flatten before it")
+            width = _positive(leaf.width, "width")
+            return Layout((width,), {}, {"centers": Parameter((channels, width), _signs)})
         case Flatten():
             return Layout((math.prod(shape),))
         case Act(name):
@@ -172,6 +228,14 @@ def pool_window(leaf: Pool, shape: Shape) -> ops.Window:
     """Where the windows of a pooling layer stand over an input of `shape`, (H, W, C)."""
     stride = leaf.window if leaf.stride is None else leaf.stride
     return ops.slide("Pool", shape[:-1], leaf.window, stride, leaf.padding, leaf.dilation, leaf.ceil_mode)
+
+
+def pad_pairs(leaf: Pad, spatial: int) -> tuple[tuple[int, int], ...]:
+    """The places that a Pad adds before and after each of `spatial` dimensions."""
+    given = leaf.padding if isinstance(leaf.padding, tuple) else (leaf.padding,) * spatial
+    if len(given) != spatial:
+        raise ValueError(f"a Pad of {leaf.padding} takes images of {len(given)} dimensions, not {spatial}")
+    return tuple(pair if isinstance(pair, tuple) else (pair, pair) for pair in given)
 
 
 def _positive(value: int, name: str) -> int:

@@ -156,6 +156,44 @@ class Upsample:
 
 
 @dataclass(frozen=True)
+class Pad:
+    """`value` around the image: so many places on each side, or (before, after) per dimension; negative ones cut."""
+
+    padding: int | tuple[int, ...] | tuple[tuple[int, int], ...]
+    value: float = 0.0
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The channels from `start` to before `stop` (None: to the last)."""
+
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Multiplication by `value`: a constant, or with `trainable` the start of one factor per channel."""
+
+    value: float
+    trainable: bool = False
+
+
+@dataclass(frozen=True)
+class Bias:
+    """A trainable offset per channel; with `per_place` one for every place of every channel."""
+
+    per_place: bool = False
+
+
+@dataclass(frozen=True)
+class RadialBasis:
+    """Minus the squared distances of a vector to `width` fixed centers, which are not trained (LeCun et al. 1998)."""
+
+    width: int
+
+
+@dataclass(frozen=True)
 class Flatten:
     """(N, H, W, C) -> (N, H*W*C), channels fastest."""
 
@@ -180,6 +218,11 @@ Leaf = (
     | StochasticDepth
     | Shuffle
     | Upsample
+    | Pad
+    | Channels
+    | Scale
+    | Bias
+    | RadialBasis
     | Flatten
     | Identity
 )
@@ -224,13 +267,14 @@ class Graph:
 
 
 Spec = Leaf | Graph
+_PARAMETRIC = (Conv, ConvTranspose, Dense, BatchNorm, LayerNorm, Scale, Bias, RadialBasis)
 
 
 def _parametric_paths(spec: Spec, path: str = "") -> Iterator[str]:
     if isinstance(spec, Graph):
         for node in spec.nodes:
             yield from _parametric_paths(node.spec, join_path(path, node.name))
-    elif isinstance(spec, Conv | ConvTranspose | Dense | BatchNorm | LayerNorm):
+    elif isinstance(spec, _PARAMETRIC) and not (isinstance(spec, Scale) and not spec.trainable):
         yield path
 
 

@@ -14,11 +14,16 @@ from jaxcnn import ops
 from jaxcnn.spec import (
     AdaptivePool,
     BatchNorm,
+    Bias,
+    Channels,
     ConvTranspose,
     LayerNorm,
     Leaf,
     LocalResponseNorm,
+    Pad,
     Pool,
+    RadialBasis,
+    Scale,
     Shuffle,
     StochasticDepth,
     Upsample,
@@ -50,6 +55,17 @@ LEAVES: dict[str, tuple[Leaf, Any]] = {
     "AdaptivePool, average": (AdaptivePool((3, None)), lambda x, p: ops.adaptive_avg_pool(x, (3, None))),
     "AdaptivePool, maximum": (AdaptivePool(2, "max"), lambda x, p: ops.adaptive_max_pool(x, 2)),
     "Shuffle": (Shuffle(2), lambda x, p: ops.channel_shuffle(x, 2)),
+    "Pad": (
+        Pad(((1, 2), (0, -1)), 3.0),
+        lambda x, p: jnp.pad(x[:, :, :-1], ((0, 0), (1, 2), (0, 0), (0, 0)), constant_values=3.0),
+    ),
+    "Pad, all around": (Pad(1), lambda x, p: jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))),
+    "Channels": (Channels(1, 3), lambda x, p: x[..., 1:3]),
+    "Channels, to the last": (Channels(2), lambda x, p: x[..., 2:]),
+    "Scale": (Scale(0.25), lambda x, p: x * 0.25),
+    "Scale, trainable": (Scale(0.25, trainable=True), lambda x, p: x * p["scale"]),
+    "Bias": (Bias(), lambda x, p: x + p["bias"]),
+    "Bias, per place": (Bias(per_place=True), lambda x, p: x + p["bias"].reshape(7, 6, 4)),
     "Upsample": (Upsample(2), lambda x, p: ops.upsample(x, 2)),
     "Upsample, linear": (
         Upsample((2, 3), "bilinear", True),
@@ -99,6 +115,11 @@ def test_batch_norm_may_average_biased_variances():
         (ConvTranspose(5, groups=2), "2 groups divide neither 4 channels nor 5 evenly"),
         (AdaptivePool((2, 2, 2)), "takes images of 3 dimensions|takes 3 dimensions"),
         (AdaptivePool(0), "size must be an integer of at least 1"),
+        (Pad(-4), "a Pad of -4 leaves nothing of 7x6x4"),
+        (Pad(((1, 1),)), "takes images of 1 dimensions, not 2"),
+        (Channels(2, 5), "there are no channels 2 to 5 in 4"),
+        (Channels(4), "there are no channels 4 to 4 in 4"),
+        (RadialBasis(3), "a RadialBasis takes a vector, not 7x6x4"),
         (Shuffle(3), "3 groups do not divide 4 channels"),
         (Upsample(0), "scale must be an integer of at least 1"),
         (StochasticDepth(1.0), "stochastic depth's rate must be in"),
@@ -110,6 +131,16 @@ def test_a_leaf_that_cannot_work_says_so_before_anything_is_drawn(leaf: Leaf, me
     with pytest.raises(ValueError, match=message) as error:
         jaxcnn.init(seq(body=leaf), jax.random.key(0), X.shape[1:])
     assert "body" in str(error.value.__notes__)
+
+
+def test_radial_basis_has_centers_that_are_not_trained():
+    params, stats = jaxcnn.init(RadialBasis(10), jax.random.key(0), (84,))
+    assert params == {}
+    centers = stats[""]["centers"]
+    assert centers.shape == (84, 10) and set(np.unique(centers)) == {-1, 1}
+    x = jnp.stack([centers[:, 3], -centers[:, 3]])
+    y, _ = jaxcnn.apply(RadialBasis(10), params, stats, x)
+    assert (int(y[0].argmax()), float(y[0, 3]), float(y[1, 3])) == (3, 0, -84 * 4)
 
 
 def test_field_of_view_of_the_new_leaves():

@@ -78,6 +78,7 @@ CASES = {
     "local_response_norm of no channels": (lambda: ops.local_response_norm(X, size=0), "at least 1 channel, not 0"),
     "dense of other features": (lambda: ops.dense(VECTORS, kernel(3, 2)), r"kernel of \(4, width\), not \(3, 2\)"),
     "dense of a wrong bias": (lambda: ops.dense(VECTORS, kernel(4, 2), kernel(4)), r"bias of \(2,\), not \(4,\)"),
+    "radial_basis of other centers": (lambda: ops.radial_basis(VECTORS, kernel(3, 2)), r"centers of \(4, width\)"),
     "dropout of everything": (lambda: ops.dropout(X, 1.0, KEY), r"dropout's rate must be in \[0, 1\), not 1.0"),
     "spatial_dropout below nothing": (lambda: ops.spatial_dropout(X, -0.1, KEY), "rate must be"),
     "stochastic_depth of everything": (lambda: ops.stochastic_depth(X, 1.0, KEY), "stochastic_depth's rate"),

@@ -2,7 +2,7 @@
 
 from jaxcnn.ops.activation import ACTIVATIONS, activation
 from jaxcnn.ops.conv import conv, conv_transpose, convolve, depthwise_conv, separable_conv, transposed_window
-from jaxcnn.ops.dense import dense
+from jaxcnn.ops.dense import dense, radial_basis
 from jaxcnn.ops.dropout import dropout, spatial_dropout, stochastic_depth
 from jaxcnn.ops.norm import batch_norm, layer_norm, local_response_norm, normalize, running_average
 from jaxcnn.ops.pool import (
@@ -44,6 +44,7 @@ __all__ = [
     "max_unpool",
     "normalize",
     "per_dimension",
+    "radial_basis",
     "running_average",
     "separable_conv",
     "slide",

@@ -1,10 +1,11 @@
-"""Dense layers."""
+"""Dense layers: products with the columns of a kernel, distances to centers."""
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.ops.checks import biased, floating
+from jaxcnn.ops.checks import biased, floating, wide
 
 
 def dense(x: Array, kernel: Array, bias: Array | None = None) -> Array:
@@ -15,3 +16,16 @@ def dense(x: Array, kernel: Array, bias: Array | None = None) -> Array:
     if bias is not None and bias.shape != kernel.shape[1:]:
         raise ValueError(f"dense of {kernel.shape[1]} features needs a bias of ({kernel.shape[1]},), not {bias.shape}")
     return biased(x @ kernel, bias)
+
+
+def radial_basis(x: Array, centers: Array) -> Array:
+    """Minus the squared distances of x (..., I) to the columns of `centers` (I, O): (..., O).
+
+    The output layer of LeNet-5 (LeCun, Bottou, Bengio and Haffner 1998, equation 7), negative so that the greatest is
+    the nearest. Sums are in float32 at least. Raises ValueError where sizes or dtypes differ.
+    """
+    floating("radial_basis", x, centers)
+    if centers.ndim != 2 or x.shape[-1] != centers.shape[0]:
+        raise ValueError(f"radial_basis of x {x.shape} needs centers of ({x.shape[-1]}, width), not {centers.shape}")
+    apart = x[..., None].astype(wide(x.dtype)) - centers.astype(wide(x.dtype))
+    return -jnp.square(apart).sum(-2).astype(x.dtype)

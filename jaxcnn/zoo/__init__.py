@@ -14,15 +14,23 @@ from jaxcnn.zoo.lenet import lenet5, mlp
 
 
 class Entry(NamedTuple):
-    """A network: what builds it, the (H, W, C) it is meant for, its year, and where it comes from."""
+    """A network: what builds it, the (H, W, C) it is meant for, and where it comes from.
+
+    `peer` names the implementation whose logits it reproduces: "torchvision" or "keras", or none. `top1` and `top5` are
+    percent of ImageNet's validation images, as published with the peer's weights (or by `source`, without a peer).
+    """
 
     build: Callable[..., Spec]
     input: tuple[int, int, int]
     year: int
     source: str
+    peer: str = ""
+    top1: float | None = None
+    top5: float | None = None
 
 
 NETWORKS = {
+    # the lectures' own
     "cifar_cnn": Entry(cifar_cnn, (32, 32, 3), 2020, "tutorial 06, six convolutions for CIFAR-10"),
     "fmnist_cnn": Entry(fmnist_cnn, (28, 28, 1), 2020, "EE 541 unit 8, four convolutions for Fashion-MNIST"),
     "lenet5": Entry(lenet5, (28, 28, 1), 1998, "LeCun, Bottou, Bengio and Haffner, with a softmax"),

@@ -78,6 +78,31 @@ def dense_gradient(g: Array, x: Array, kernel: Array, bias: Array | None = None)
     return (dx, dh) if bias is None else (dx, dh, g.reshape(-1, g.shape[-1]).sum(0))
 
 
+def radial_basis(x: Array, centers: Array) -> Array:
+    """Minus the squared distance to each center."""
+    y = np.zeros((*x.shape[:-1], centers.shape[-1]))
+    for i, row in enumerate(centers):
+        y -= (x[..., i : i + 1] - row) ** 2
+    return y
+
+
+def radial_basis_magnitude(x: Array, centers: Array) -> Array:
+    return radial_basis(abs(x), -abs(centers))
+
+
+def radial_basis_gradient(g: Array, x: Array, centers: Array) -> tuple[Array, ...]:
+    dx, dc = np.zeros(x.shape), np.zeros(centers.shape)
+    for i, row in enumerate(centers):
+        terms = 2 * g * (x[..., i : i + 1] - row)
+        dx[..., i] = -terms.sum(-1)
+        dc[i] = terms.reshape(-1, len(row)).sum(0)
+    return dx, dc
+
+
+def radial_basis_gradient_magnitude(g: Array, x: Array, centers: Array) -> tuple[Array, ...]:
+    return radial_basis_gradient(abs(g), abs(x), -abs(centers))
+
+
 def dropout(x: Array, *, rate: float, keep: Any) -> Array:
     """The survivors, larger by 1/(1 - rate)."""
     return np.where(np.broadcast_to(keep, x.shape), x / (1 - rate), 0)

@@ -22,6 +22,16 @@ def _dense_terms(shapes, output, options) -> Terms:
     return kernel[0], (kernel[1], count, count)[: 3 if bias else 2]
 
 
+def _distances(random: Random) -> Iterator[Setting]:
+    for shape, width in (((4, 5), 3), ((2, 3, 4), 2), ((1, 9), 1), ((2, 2, 3, 6), 4), ((3000, 5), 2)):
+        yield Setting((Draw(shape), Draw((shape[-1], width))))
+
+
+def _distance_terms(shapes, output, options) -> Terms:
+    x, centers = shapes
+    return centers[0], (centers[1], math.prod(x[:-1]))
+
+
 def _shuffles(random: Random) -> Iterator[Setting]:
     for shape, groups in (
         ((2, 3, 6), 2),
@@ -36,6 +46,7 @@ def _shuffles(random: Random) -> Iterator[Setting]:
 
 OPERATIONS = (
     Operation("dense", _dense, _dense_terms, linear=(0, 1, 2), step=0.5, once=True),
+    Operation("radial_basis", _distances, _distance_terms, step=0.5),
     # Nothing is computed, so nothing is rounded.
     Operation("channel_shuffle", _shuffles, lambda *_: (0, (0,)), linear=(0,), step=0.5, roundings=0),
 )
