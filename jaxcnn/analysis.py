@@ -1,26 +1,19 @@
-"""What a network costs and sees, computed from its spec: multiply-accumulates, receptive field, summary."""
+"""What a network costs, computed from its spec: multiply-accumulates, memory, the table of its layers."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from jaxcnn import ops
-from jaxcnn.layout import Row, Shape, leaf_layout, merge_shapes, pad_pairs, pool_window, walk
-from jaxcnn.spec import (
-    AdaptivePool,
-    Conv,
-    ConvTranspose,
-    Dense,
-    GlobalPool,
-    Graph,
-    Leaf,
-    Pad,
-    Pool,
-    Spec,
-    Upsample,
-    join_path,
-)
+from jaxcnn.layout import Parameter, Row, Shape, walk
+from jaxcnn.receptive import Field, fields, receptive_field
+from jaxcnn.spec import Conv, ConvTranspose, Dense, Flatten, Identity, Spec
+
+FLOAT32 = 4  # bytes
 
 
 def row_macs(row: Row) -> int:
@@ -36,115 +29,132 @@ def row_macs(row: Row) -> int:
 
 
 def macs(net: Spec, shape: Shape) -> int:
-    """The multiply-accumulates of one forward pass over one example of `shape`, (H, W, C)."""
+    """The multiply-accumulates of one forward pass over one example of `shape`, (H, W, C).
+
+    They are the products in convolutions and dense layers, those with padding's zeros included, as papers count them.
+    Additions of biases, normalizations, activations, pooling and the merging of branches do not count.
+    """
     return sum(map(row_macs, walk(net, shape)))
 
 
-class Field(NamedTuple):
-    """Where a unit of a layer looks, along one dimension of the input (Dumoulin and Visin 2016; Le and Borji 2017).
+class Layer(NamedTuple):
+    """One row of a summary: a leaf, for one example.
 
-    `size` pixels wide; neighbouring units are `jump` pixels apart; the centre of the first one stands at `start`,
-    pixel 0 reaching from 0 to 1.
+    `parameters` are trained, `statistics` are not; `memory` is what its output takes in float32, in bytes, and 0 where
+    a layer hands on its input. `fields` holds one `Field` per dimension of the image, none once no dimension is left.
     """
 
-    size: float = 1
-    jump: float = 1
-    start: float = 0.5
-
-    def interval(self, unit: int) -> tuple[int, int]:
-        """The first and one past the last pixel that unit `unit` sees; may reach into the padding."""
-        centre = self.start + unit * self.jump
-        return math.floor(centre - self.size / 2), math.floor(centre + self.size / 2)
-
-
-def _leaf_field(leaf: Leaf, shape: Shape, field: Field) -> Field:
-    size, jump, start = field
-    *sizes, _ = shape
-    match leaf:
-        case Conv():
-            placed = ops.slide("Conv", sizes, leaf.kernel, leaf.stride, leaf.padding, leaf.dilation)
-        case Pool():
-            placed = pool_window(leaf, shape)
-        case GlobalPool() if sizes:
-            return Field(size + (max(sizes) - 1) * jump, jump, start + (sizes[0] - 1) / 2 * jump)
-        case AdaptivePool():
-            out = leaf_layout(leaf, shape).output[0]
-            widest = max(-(-(i + 1) * sizes[0] // out) - i * sizes[0] // out for i in range(out))
-            first = -(-sizes[0] // out)
-            return Field(size + (widest - 1) * jump, jump * sizes[0] / out, start + (first - 1) / 2 * jump)
-        case Pad():
-            return Field(size, jump, start - pad_pairs(leaf, len(sizes))[0][0] * jump)
-        case Upsample():
-            factor = ops.per_dimension(leaf.scale, len(sizes), "scale")[0]
-            beside = jump if leaf.method == "bilinear" and factor > 1 else 0
-            return Field(size + beside, jump / factor, start + (1 / factor - 1) / 2 * jump)
-        case ConvTranspose():
-            options = (leaf.stride, leaf.padding, leaf.output_padding, leaf.dilation)
-            placed = ops.transposed_window(sizes, leaf.kernel, *options)
-            stride, reach = placed.stride[0], placed.dilation[0] * (placed.window[0] - 1)
-            start += (placed.pairs[0][0] - reach / 2) / stride * jump
-            return Field(size + reach // stride * jump, jump / stride, start)
-        case _:
-            return field
-    reach = placed.dilation[0] * (placed.window[0] - 1)
-    return Field(size + reach * jump, jump * placed.stride[0], start + (reach / 2 - placed.pairs[0][0]) * jump)
+    path: str
+    kind: str
+    output: Shape
+    parameters: int
+    statistics: int
+    macs: int
+    memory: int
+    fields: tuple[Field, ...]
 
 
-def receptive_field(net: Spec, shape: Shape, path: str = "") -> dict[str, Field]:
-    """The receptive field after every named node, along the input's first dimension, for examples of `shape`.
+def layers(net: Spec, shape: Shape) -> list[Layer]:
+    """Every leaf of a network over examples of `shape`, (H, W, C), in order of execution."""
+    followed = fields(net, shape)
+    table = []
+    for row, seen, merged in zip(walk(net, shape), followed.leaves, followed.merged, strict=True):
+        output, params, stats = row.layout
+        hands_on = isinstance(row.leaf, Flatten) or (isinstance(row.leaf, Identity) and not merged)
+        memory = 0 if hands_on else FLOAT32 * math.prod(output)
+        numbers = _count(params.values()), _count(stats.values()), row_macs(row), memory
+        table.append(Layer(row.path, type(row.leaf).__name__, output, *numbers, seen if len(output) > 1 else ()))
+    return table
 
-    Where branches meet, the widest field counts. A flattened or globally pooled value keeps the field it had.
-    """
-    return _fields(net, tuple(shape), path, Field())[0]
+
+def _count(parameters: Iterable[Parameter]) -> int:
+    return sum(math.prod(parameter.shape) for parameter in parameters)
 
 
-def _fields(spec: Spec, shape: Shape, path: str, field: Field) -> tuple[dict[str, Field], Field, Shape]:
-    if not isinstance(spec, Graph):
-        return {}, _leaf_field(spec, shape, field), leaf_layout(spec, shape).output
-    table: dict[str, Field] = {}
-    values, shapes = {"in": field}, {"in": shape}
-    for node in spec.nodes:
-        here = join_path(path, node.name)
-        widest = max(values[name] for name in node.inputs)
-        merged = merge_shapes(node.merge, [shapes[name] for name in node.inputs])
-        inner, values[node.name], shapes[node.name] = _fields(node.spec, merged, here, widest)
-        table |= inner | ({here: values[node.name]} if here != path else {})
-    last = spec.nodes[-1].name
-    return table, values[last], shapes[last]
+def totals(table: Sequence[Layer]) -> dict[str, int]:
+    """The sums of a summary's columns; that of the memory is what training keeps of one example, if it keeps all."""
+    return {
+        name: sum(getattr(layer, name) for layer in table) for name in ("parameters", "statistics", "macs", "memory")
+    }
 
 
 def summary(net: Spec, shape: Shape) -> str:
     """A table of every layer of a network for examples of `shape`, (H, W, C).
 
-    Columns: path, kind, output shape, parameters (trainable), multiply-accumulates, and the receptive field's size,
-    jump and start in pixels. The last lines give the totals.
+    Columns: path, kind, output shape, parameters (trainable), multiply-accumulates, the receptive field's size, jump
+    and start in pixels (rows x columns where they differ; "all" is the whole image), and the bytes of the output in
+    float32. The last lines give the totals.
     """
-    rows = walk(net, shape)
-    fields = receptive_field(net, shape)
-    table = [["layer", "kind", "output", "parameters", "MACs", "field", "jump", "start"]]
-    parameters = statistics = 0
-    for row in rows:
-        count = sum(math.prod(parameter.shape) for parameter in row.layout.params.values())
-        parameters += count
-        statistics += sum(math.prod(parameter.shape) for parameter in row.layout.stats.values())
-        field = fields.get(row.path) if len(row.layout.output) > 1 else None
-        seen = [f"{field.size:g}", f"{field.jump:g}", f"{field.start:g}"] if field else ["", "", ""]
-        numbers = [f"{number:,}" if number else "" for number in (count, row_macs(row))]
-        output = "x".join(map(str, row.layout.output))
-        table.append([row.path, type(row.leaf).__name__, output, *numbers, *seen])
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    aligned = ["<"] * 3 + [">"] * 5
-    lines = [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, aligned, widths, strict=True)).rstrip()
-        for line in table
-    ]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    table = layers(net, shape)
+    head = ["layer", "kind", "output", "parameters", "MACs", "field", "jump", "start", "memory"]
+    lines = [head]
+    for layer in table:
+        seen = [_both([field[column] for field in layer.fields]) for column in range(3)]
+        counts = [f"{number:,}" if number else "" for number in (layer.parameters, layer.macs, layer.memory)]
+        lines.append([layer.path, layer.kind, _times(layer.output), *counts[:2], *seen, counts[2]])
+    total = totals(table)
+    trainable, statistics = total["parameters"], total["statistics"]
     return "\n".join(
         [
-            *lines,
+            aligned(lines, "<<<>>>>>>"),
             "",
-            f"input {'x'.join(map(str, shape))}",
-            f"parameters {parameters + statistics:,}: {parameters:,} trainable, {statistics:,} moving statistics",
-            f"multiply-accumulates {sum(map(row_macs, rows)):,} per image",
+            f"input {_times(shape)}",
+            f"parameters {trainable + statistics:,}: {trainable:,} trainable, {statistics:,} moving statistics",
+            f"activations {total['memory']:,} bytes per image in float32, if all are kept",
+            f"multiply-accumulates {total['macs']:,} per image",
         ]
     )
+
+
+def aligned(lines: Sequence[Sequence[str]], sides: str) -> str:
+    """Lines of cells as columns, with a rule under the first; of each column the side, "<" left or ">" right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])
+
+
+def summary_json(net: Spec, shape: Shape) -> str:
+    """The summary as JSON: "input", "layers" and "totals".
+
+    A layer's "size", "jump" and "start" hold one number per dimension of the image; a size of null is all of it.
+    """
+    table = layers(net, shape)
+    rows = []
+    for layer in table:
+        row = layer._asdict()
+        seen = row.pop("fields")
+        row["size"] = [None if math.isinf(field.size) else field.size for field in seen]
+        rows.append(row | {"jump": [field.jump for field in seen], "start": [field.start for field in seen]})
+    return json.dumps({"input": list(shape), "layers": rows, "totals": totals(table)}, indent=1, allow_nan=False)
+
+
+def summary_csv(net: Spec, shape: Shape) -> str:
+    """The summary as comma-separated values with a header; a size of inf is the whole image."""
+    spatial = len(shape) - 1
+    names = ("depth", "height", "width")[-spatial:] if spatial else ()
+    columns = [f"{column}_{name}" for name in names for column in Field._fields]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*Layer._fields[:-1], *columns])
+    for layer in layers(net, shape):
+        seen = [number for field in layer.fields for number in field] or [""] * len(columns)
+        writer.writerow([layer.path, layer.kind, _times(layer.output), *layer[3:-1], *seen])
+    return text.getvalue().rstrip("\n")
+
+
+def _both(numbers: Sequence[float]) -> str:
+    cells = ["all" if math.isinf(number) else f"{number:g}" for number in numbers]
+    return "x".join(cells[:1] if len(set(cells)) == 1 else cells)
+
+
+def _times(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+__all__ = [
+    "Layer", "aligned", "layers", "macs", "receptive_field", "row_macs", "summary", "summary_csv", "summary_json",
+    "totals",
+]  # fmt: skip

@@ -9,16 +9,20 @@ import shlex
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 
 import jaxcnn
+from jaxcnn.analysis import summary_csv, summary_json
 from jaxcnn.config import TrainConfig
 from jaxcnn.errors import InputError, input_errors
+from jaxcnn.graph_picture import dot
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from jaxcnn.plan import Trained
 
 BAD_INPUT, FAILED = 2, 1
 
@@ -69,14 +73,23 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("network", metavar="NET", help="a name that `jaxcnn models` lists, or module:function")
     summary.add_argument("--input", type=int, nargs="+", metavar="N", help="height, width and channels of an image")
     summary.add_argument("--classes", type=int, help="the number of classes (the network's own default otherwise)")
+    formats = summary.add_mutually_exclusive_group()
+    for name, what in {"json": "JSON", "csv": "comma-separated values", "dot": "a graph for Graphviz's dot"}.items():
+        formats.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=f"print {what}")
     summary.set_defaults(run=_summary)
 
-    models = commands.add_parser("models", help="list the networks")
-    models.set_defaults(run=_models)
+    from jaxcnn.models_table.command import add_options as add_models_options
+
+    add_models_options(commands.add_parser("models", help="list the networks, with what is known of them"))
 
     from jaxcnn.bench.command import add_options  # loads no peer
 
     add_options(commands.add_parser("bench", help="measure the speed beside lax, Flax, Keras and PyTorch"))
+
+    from jaxcnn.weights.command import add_convert_options, add_diff_options
+
+    add_convert_options(commands.add_parser("convert", help="convert weights of PyTorch or Keras to another file"))
+    add_diff_options(commands.add_parser("diff", help="find the first layer that differs from a peer's activations"))
 
     from jaxcnn.verify.command import add_options as add_verify_options
 
@@ -166,21 +179,15 @@ def _train(arguments: list[str], program: str) -> int:
 # evaluate, predict
 
 
-def _restored(folder: Path, which: str) -> tuple[TrainConfig, Any, Any, Any, Any]:
+def _restored(folder: Path, which: Literal["last", "best"]) -> Trained:
     """A run's config, facts, network, parameters and statistics."""
-    from jaxcnn.checkpoint import restore
-    from jaxcnn.results import read_run
+    from jaxcnn.plan import trained
 
     sys.path.insert(0, str(Path.cwd()))
     if not folder.is_dir():
         others = sorted(str(p.parent) for p in folder.parent.glob("*/config.json"))
         raise InputError(f"there is no run {folder}; there are: {', '.join(others) or 'none'}")
-    config, facts = read_run(folder)
-    with input_errors(str(folder)):
-        net = jaxcnn.create(config.network, classes=len(facts.classes), **config.network_options)
-        like = jaxcnn.abstract(net, facts.input)
-    (params, batch_stats), _ = restore(folder / "checkpoints" / which, like)
-    return config, facts, net, params, batch_stats
+    return trained(folder, which)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -240,7 +247,10 @@ def _bars(probabilities: np.ndarray, classes: tuple[str, ...], most: int = 5, wi
     return "\n".join(lines)
 
 
-# summary, models
+# summary
+
+
+_SUMMARIES = {None: jaxcnn.summary, "json": summary_json, "csv": summary_csv, "dot": dot}
 
 
 def _summary(arguments: argparse.Namespace) -> int:
@@ -255,20 +265,5 @@ def _summary(arguments: argparse.Namespace) -> int:
     if len(shape) < 2 or min(shape) < 1 or (known and len(shape) != len(known.input)):
         raise InputError(f"--input takes height, width and channels, each at least 1, not {' '.join(map(str, shape))}")
     with input_errors(f"network {arguments.network!r} cannot take images of {'x'.join(map(str, shape))}"):
-        print(jaxcnn.summary(net, shape))
-    return 0
-
-
-def _models(_: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "year", "input", "parameters", "MACs", "from")
-    for name in jaxcnn.models():
-        entry = jaxcnn.zoo.NETWORKS[name]
-        net = entry.build()
-        count = jaxcnn.parameter_count(jaxcnn.abstract(net, entry.input)[0])
-        shape = "x".join(map(str, entry.input))
-        table.add_row(name, str(entry.year), shape, f"{count:,}", f"{jaxcnn.macs(net, entry.input):,}", entry.source)
-    Console(highlight=False).print(table)
+        print(_SUMMARIES[arguments.format](net, shape))
     return 0

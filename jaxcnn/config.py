@@ -48,7 +48,9 @@ class DataConfig:
     test_fraction: float = 0.2
     """The share of images held out where the source has no test split of its own."""
     split_seed: int = 0
-    """Chooses which images are held out, where the source has no test split."""
+    """Chooses which images are held out, where the source has no test split, and which train_fraction keeps."""
+    train_fraction: float = 1.0
+    """The share of the training images to learn from, the same of every class."""
     data_dir: str | None = None
     """Where TFDS keeps prepared data sets. None means TFDS's own default."""
     manual_dir: str | None = None
@@ -68,6 +70,7 @@ class DataConfig:
             0 < self.test_fraction < 1,
             f"data.test_fraction must be between 0 and 1, not {self.test_fraction}",
         )
+        _require(0 < self.train_fraction <= 1, f"data.train_fraction must be in (0, 1], not {self.train_fraction}")
         _require(self.crop_padding >= 0, f"data.crop_padding must not be negative, not {self.crop_padding}")
         _require(
             self.size is None or min(self.size) > 0,
@@ -155,6 +158,14 @@ class TrainConfig:
     """A name that `jaxcnn models` lists, or module:function for a network of your own."""
     network_options: dict[str, bool | int | float | str] = field(default_factory=dict)
     """Options of the function that builds the network, as NAME VALUE pairs; `classes` comes from the data."""
+    weights: str | None = None
+    """Parameters to begin with: a file of PyTorch's (.safetensors, .npz, .pth, .pt, .th), or the folder of a run.
+    None draws them."""
+    head: Literal["load", "new"] = "load"
+    """With weights: new draws the last layer, for data of other classes than those that the weights were trained on."""
+    freeze: tuple[str, ...] = ()
+    """Layers that are not trained, by paths or patterns such as conv1 layer[12] '*.bn?'; a part's path is all of it.
+    A frozen BatchNorm normalizes by its running averages, and keeps them."""
     data: DataConfig = field(default_factory=lambda: DataConfig(size=(28, 28), crop_padding=2))
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=3e-3))
     loss: LossConfig = field(default_factory=LossConfig)
@@ -176,6 +187,8 @@ class TrainConfig:
             plain,
             f"name must be letters, digits, '.', '_', '+' or '-' (it names a folder), at most 100, not {self.name!r}",
         )
+        _require(self.head == "load" or self.weights, "head new goes with weights: without them, every layer is new")
+        _require(all(self.freeze), f"freeze must be patterns that are not empty, not {self.freeze}")
         for name in "epochs", "batch_size", "evaluate_every":
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         _require(0 <= self.seed < 2**32, f"seed must be at least 0 and below 2**32, not {self.seed}")

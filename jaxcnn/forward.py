@@ -83,7 +83,7 @@ def _leaf(leaf: Leaf, params: dict, stats: dict, x: Array, mode: Mode, path: str
             return y, stats
         case Dense():
             return ops.dense(x, params["kernel"], params.get("bias")), stats
-        case BatchNorm() if mode.train:
+        case BatchNorm(frozen=False) if mode.train:
             y, mean, variance = ops.batch_norm(
                 x, params.get("scale"), params["bias"], leaf.eps, mode.mask, leaf.unbiased
             )

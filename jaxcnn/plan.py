@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import Array
 
 from jaxcnn import optimizer
+from jaxcnn.checkpoint import restore
 from jaxcnn.config import TrainConfig
 from jaxcnn.data import Dataset, load
 from jaxcnn.data.augment import channel_statistics
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.forward import apply
-from jaxcnn.layout import abstract
-from jaxcnn.results import Facts
+from jaxcnn.layout import Params, abstract
+from jaxcnn.results import Facts, read_run
+from jaxcnn.rewrite import freeze
 from jaxcnn.spec import Spec
 from jaxcnn.steps import Task
 from jaxcnn.zoo import create
@@ -29,12 +34,15 @@ class Plan(NamedTuple):
     facts: Facts
     task: Task
     steps_per_epoch: int
+    start: tuple[Params, Params] | None = None  # the parameters and statistics to begin with; None: drawn ones
 
 
-def prepare(config: TrainConfig) -> Plan:
-    """Read the data, build the network and check that they fit. Writes nothing.
+def prepare(config: TrainConfig, *, start: bool = True) -> Plan:
+    """Read the data and the weights, build the network and check that they fit. Writes nothing.
 
-    Raises InputError: the data cannot be read, the network does not exist or cannot take the images.
+    `start=False` leaves the weights alone: a run that is resumed has its own.
+
+    Raises InputError: the data or the weights cannot be read, the network does not exist or cannot take them.
     """
     if "classes" in config.network_options:
         raise InputError("network_options takes no classes: their number comes from the data")
@@ -44,6 +52,10 @@ def prepare(config: TrainConfig) -> Plan:
         net = create(config.network, classes=len(dataset.classes), **config.network_options)
     with input_errors(f"network {config.network!r} cannot take images of {'x'.join(map(str, shape))}"):
         _check_forward(net, shape, len(dataset.classes))
+    with input_errors("freeze"):
+        net, frozen = freeze(net, config.freeze)
+        if not set(abstract(net, shape)[0]) - set(frozen):
+            raise ValueError(f"{' '.join(config.freeze)} leaves no parameter to train")
     size = len(dataset.train.labels)
     if config.batch_size > size:
         raise InputError(
@@ -66,9 +78,55 @@ def prepare(config: TrainConfig) -> Plan:
     steps_per_epoch = -(-size // config.batch_size)
     task = Task(
         net, optimizer.make(config.optimizer, steps_per_epoch, config.epochs), mean, std, config.loss,
-        config.data.crop_padding, config.data.flip,
+        config.data.crop_padding, config.data.flip, frozen,
     )  # fmt: skip
-    return Plan(config, dataset, Facts(dataset.classes, shape, mean, std), task, steps_per_epoch)
+    weights = _weights(config, net, shape) if start else None
+    return Plan(config, dataset, Facts(dataset.classes, shape, mean, std), task, steps_per_epoch, weights)
+
+
+def initial_key(config: TrainConfig) -> Array:
+    """The key that draws the parameters of a run, a new head among them."""
+    return jax.random.fold_in(jax.random.key(config.seed), 0)
+
+
+def _weights(config: TrainConfig, net: Spec, shape: tuple[int, int, int]) -> tuple[Params, Params] | None:
+    if config.weights is None:
+        return None
+    from jaxcnn.weights.torch import from_torch
+
+    folder = Path(config.weights)
+    with input_errors(config.weights if folder.is_dir() else ""):
+        source = _state_dict(trained(folder)) if folder.is_dir() else config.weights
+        return from_torch(net, source, shape, head=config.head, rng=initial_key(config))
+
+
+class Trained(NamedTuple):
+    """A network that a run has trained."""
+
+    config: TrainConfig
+    facts: Facts
+    net: Spec
+    params: Params
+    batch_stats: Params
+
+
+def trained(folder: Path, checkpoint: Literal["last", "best"] = "last") -> Trained:
+    """The network of a run's folder, with the arrays of one of its checkpoints.
+
+    Raises InputError where the folder is none of a run, has no checkpoint, or is damaged.
+    """
+    config, facts = read_run(folder)
+    with input_errors(str(folder)):
+        net = create(config.network, classes=len(facts.classes), **config.network_options)
+        like = abstract(net, facts.input)
+    (params, batch_stats), _ = restore(folder / "checkpoints" / checkpoint, like)
+    return Trained(config, facts, net, params, batch_stats)
+
+
+def _state_dict(run: Trained) -> dict[str, np.ndarray]:
+    from jaxcnn.weights.torch import to_torch
+
+    return to_torch(run.net, run.params, run.batch_stats, run.facts.input)
 
 
 def _check_forward(net: Spec, shape: tuple[int, ...], classes: int) -> None:

@@ -61,13 +61,15 @@ class BatchNorm:
     """Normalization by the batch's mean and variance per channel; by their running averages in evaluation.
 
     `momentum` is the weight of the *old* running value (PyTorch's `momentum` is one minus this). The running variance
-    averages unbiased variances (PyTorch's rule) or biased ones (TensorFlow's).
+    averages unbiased variances (PyTorch's rule) or biased ones (TensorFlow's). A `frozen` one normalizes by its running
+    averages in training too, and keeps them.
     """
 
     momentum: float = 0.9
     eps: float = 1e-5
     scale: bool = True
     unbiased: bool = True
+    frozen: bool = False
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Task:
     loss: LossConfig = field(default_factory=LossConfig)
     crop_padding: int = 0
     flip: bool = False
+    frozen: tuple[str, ...] = ()  # the paths of the layers whose parameters are not trained
 
 
 class Metrics(NamedTuple):
@@ -76,10 +77,22 @@ class EvalSums(NamedTuple):
     confusion: Array
 
 
-def init_state(task: Task, rng: Array, shape: tuple[int, ...]) -> TrainState:
-    """The state before the first step, for images of `shape`, (H, W, C)."""
-    params, batch_stats = init(task.net, rng, shape)
-    return TrainState(params, batch_stats, task.optimizer.init(params), jnp.zeros((), jnp.int32))
+def init_state(
+    task: Task, rng: Array, shape: tuple[int, ...], start: tuple[Params, Params] | None = None
+) -> TrainState:  # fmt: skip
+    """The state before the first step, for images of `shape`, (H, W, C).
+
+    `start` are the parameters and statistics to begin with; they are copied. None draws them with `rng`.
+    """
+    params, batch_stats = init(task.net, rng, shape) if start is None else jax.tree.map(jnp.array, start)
+    trained, _ = divided(task, params)
+    return TrainState(params, batch_stats, task.optimizer.init(trained), jnp.zeros((), jnp.int32))
+
+
+def divided(task: Task, params: Params) -> tuple[Params, Params]:
+    """The parameters that are trained, and those that are frozen."""
+    frozen = {path: layer for path, layer in params.items() if path in task.frozen}
+    return {path: layer for path, layer in params.items() if path not in frozen}, frozen
 
 
 def empty_sums() -> Sums:
@@ -111,10 +124,11 @@ def train_step(state: TrainState, batch: Batch, key: Array, *, task: Task) -> tu
     """One update. `key` is the epoch's; each image's augmentation comes from it and the image's id, dropout from it
     and the step's number."""
     images = training_inputs(task, batch, key)
-    value_and_grad = jax.value_and_grad(lambda params: objective(task, params, state, images, batch, key), has_aux=True)
-    (loss, (batch_stats, entropies, logits)), gradients = value_and_grad(state.params)
-    updates, opt_state = task.optimizer.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    trained, frozen = divided(task, state.params)
+    value_and_grad = jax.value_and_grad(lambda p: objective(task, frozen | p, state, images, batch, key), has_aux=True)
+    (loss, (batch_stats, entropies, logits)), gradients = value_and_grad(trained)
+    updates, opt_state = task.optimizer.update(gradients, state.opt_state, trained)
+    params = frozen | dict(optax.apply_updates(trained, updates))  # type: ignore[arg-type]
     right = losses.in_top(logits, batch.labels, 1) & (batch.mask > 0)
     metrics = Metrics(
         loss=loss,
@@ -186,7 +200,10 @@ def first_not_finite(task: Task, state: TrainState, batch: Batch, key: Array) ->
     def finite(state: TrainState) -> dict[str, dict[str, Array]]:
         images, rng = training_inputs(task, batch, key), _dropout_key(key, state.step)
         run = forward(task.net, state.params, state.batch_stats, images, train=True, rng=rng, mask=batch.mask)
-        loss, gradients = jax.value_and_grad(lambda p: objective(task, p, state, images, batch, key)[0])(state.params)
+        trained, frozen = divided(task, state.params)
+        loss, gradients = jax.value_and_grad(lambda p: objective(task, frozen | p, state, images, batch, key)[0])(
+            trained
+        )
         return {
             name: {path: all_finite(tree) for path, tree in trees.items()}
             for name, trees in {

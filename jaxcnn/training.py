@@ -17,7 +17,7 @@ from jaxcnn.data import Split
 from jaxcnn.data.batches import Batch, epoch_key, epoch_order, padded
 from jaxcnn.devices import compiled
 from jaxcnn.interrupts import Interrupted, stop_requests
-from jaxcnn.plan import Plan, prepare
+from jaxcnn.plan import Plan, initial_key, prepare
 from jaxcnn.progress import Reporter, Stopwatch, reporting, show_result
 from jaxcnn.results import (
     check_folder,
@@ -63,7 +63,7 @@ class _Run:
         self.steps = compiled(plan.task)
         self.fetch_train = self.steps.fetch(plan.dataset.train)
         self.fetch_test = self.steps.fetch(plan.dataset.test)
-        state = init_state(plan.task, jax.random.fold_in(jax.random.key(plan.config.seed), 0), plan.facts.input)
+        state = init_state(plan.task, initial_key(plan.config), plan.facts.input, plan.start)
         self.state, self.sums = jax.device_put((state, empty_sums()), self.steps.everywhere)
         self.rows: list[dict[str, Any]] = []
         self.watch = Stopwatch()
@@ -164,7 +164,7 @@ def fit(
     console = console or Console(highlight=False)
     folder = Path(results) / config.name
     check_folder(folder, resume, overwrite)  # before minutes go into reading data
-    plan = prepare(config)
+    plan = prepare(config, start=not (resume and checkpoint.exists(folder / "checkpoints" / "last")))
     total = config.epochs * plan.steps_per_epoch
     with stop_requests() as stops:
         open_run(folder, config, plan.facts, resume, overwrite)

@@ -237,10 +237,10 @@ def test_models_lists_every_name_that_create_knows():
 def test_summary_tells_layers_totals_and_fields():
     text = jaxcnn.summary(jaxcnn.create("lenet5"), (28, 28, 1))
     lines = [line.split() for line in text.splitlines()]
-    assert lines[0] == ["layer", "kind", "output", "parameters", "MACs", "field", "jump", "start"]
-    assert ["conv1", "Conv", "28x28x6", "156", "117,600", "5", "1", "0.5"] in lines
-    assert ["pool2", "Pool", "5x5x16", "16", "4", "6"] in lines
-    assert ["fc1", "Dense", "120", "48,120", "48,000"] in lines
+    assert lines[0] == ["layer", "kind", "output", "parameters", "MACs", "field", "jump", "start", "memory"]
+    assert ["conv1", "Conv", "28x28x6", "156", "117,600", "5", "1", "0.5", "18,816"] in lines
+    assert ["pool2", "Pool", "5x5x16", "16", "4", "6", "1,600"] in lines
+    assert ["fc1", "Dense", "120", "48,120", "48,000", "480"] in lines
     assert "input 28x28x1" in text
     assert "parameters 61,706: 61,706 trainable, 0 moving statistics" in text
     assert text.endswith("multiply-accumulates 416,520 per image")

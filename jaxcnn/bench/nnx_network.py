@@ -97,7 +97,7 @@ def _network(problem: Problem) -> Network:
     return network
 
 
-def _loss(network: Network, images, labels):
+def loss_and_logits(network: Network, images, labels):
     logits = network(images)
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), logits
 
@@ -110,7 +110,7 @@ def trainer(problem: Problem) -> Trainer:
 
     @nnx.jit(donate_argnums=(0, 1))
     def update(network, optimizer, images, labels):
-        (loss, _), gradients = nnx.value_and_grad(_loss, has_aux=True)(network, images, labels)
+        (loss, _), gradients = nnx.value_and_grad(loss_and_logits, has_aux=True)(network, images, labels)
         optimizer.update(network, gradients)
         return loss
 
@@ -126,7 +126,9 @@ def trainer(problem: Problem) -> Trainer:
 def gradients(problem: Problem) -> Gradients:
     """The gradients of a network without dropout."""
     network = _network(problem)
-    (loss, logits), found = nnx.jit(nnx.value_and_grad(_loss, has_aux=True))(network, problem.images, problem.labels)
+    (loss, logits), found = nnx.jit(nnx.value_and_grad(loss_and_logits, has_aux=True))(
+        network, problem.images, problem.labels
+    )
     layers = nnx.to_pure_dict(found)["layers"]
     tree: Tree = {
         row.path: {name: np.asarray(layers[place][name]) for name in row.layout.params}

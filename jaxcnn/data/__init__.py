@@ -46,7 +46,11 @@ def load(config: DataConfig) -> Dataset:
         raise InputError(_unknown(config.source))
     # Each reader loads its library (scikit-learn, Pillow, TFDS) only when it is asked for.
     reader = importlib.import_module(f"jaxcnn.data.{kind}")
-    return reader.load(where, config)
+    dataset = reader.load(where, config)
+    if config.train_fraction == 1:
+        return dataset
+    kept, _ = hold_out(dataset.train.labels, 1 - config.train_fraction, config.split_seed)
+    return dataset._replace(train=Split(dataset.train.images[kept], dataset.train.labels[kept]))
 
 
 def _unknown(source: str) -> str:

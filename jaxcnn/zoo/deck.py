@@ -1,4 +1,4 @@
-"""The two classifiers that the lecture decks train: Fashion-MNIST (EE 541 unit 8) and CIFAR-10 (tutorial 06)."""
+"""The classifiers that the lectures train: Fashion-MNIST, cats and dogs (EE 541 unit 8), CIFAR-10 (tutorial 06)."""
 
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, Flatten, Graph, Pool, seq
 
@@ -35,4 +35,23 @@ def cifar_cnn(classes: int = 10) -> Graph:
         flatten=Flatten(), drop2=Dropout(0.1),
         fc1=Dense(1024), act1=Act(), fc2=Dense(512), act2=Act(), drop3=Dropout(0.1),
         fc3=Dense(classes),
+    )  # fmt: skip
+
+
+def cats_dogs(classes: int = 1, rate: float = 0.5) -> Graph:
+    """Eight 3x3 convolutions in four pairs, two dense layers; 23,214,017 parameters. For 150x150x3.
+
+    One output is the logit of one of two classes; `classes=2` gives a softmax its two. The deck does not print its
+    rate of dropout; `rate` is ours. Its last pool cannot be 2/2 (18 -> 8): 3/2 is.
+    """
+
+    def pair(first: int, second: int, pool: Pool) -> Graph:
+        return seq(conv1=Conv(first, bias=True), act1=Act(), conv2=Conv(second, bias=True), act2=Act(), pool=pool)
+
+    halve = Pool("max", 2)
+    return seq(
+        pair1=pair(32, 64, halve), pair2=pair(128, 128, halve), pair3=pair(256, 512, halve),
+        pair4=pair(512, 512, Pool("max", 3, 2)),
+        flatten=Flatten(), drop=Dropout(rate),
+        fc1=Dense(512), act=Act(), fc2=Dense(classes),
     )  # fmt: skip

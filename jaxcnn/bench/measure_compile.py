@@ -1,0 +1,151 @@
+"""`jaxcnn bench compile`: how long whole networks take to trace and to compile, beside the same in Flax NNX."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxcnn.bench.goals import never_slower
+from jaxcnn.bench.measure import Plan, Timing
+from jaxcnn.bench.peers import Peer
+from jaxcnn.bench.summary import Line, times
+from jaxcnn.bench.tables import table
+from jaxcnn.data.batches import Batch
+from jaxcnn.devices import compiled
+from jaxcnn.forward import apply
+from jaxcnn.layout import abstract, init
+from jaxcnn.spec import Spec
+from jaxcnn.steps import Task, TrainState, empty_sums
+from jaxcnn.zoo import NETWORKS, create
+
+Say = Callable[[str], None]
+CASES = ("resnet50", "densenet201")
+PROGRAMS = ("forward", "step")
+PEERS = ("jaxcnn", "nnx")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One program of a network: the seconds that tracing and lowering took, and compiling, of each peer."""
+
+    name: str
+    program: str
+    traced: dict[str, Timing]
+    compiled: dict[str, Timing]
+
+
+def names() -> list[str]:
+    """What `--cases` can choose: `NETWORK/PROGRAM`."""
+    return [f"{name}/{program}" for name in CASES for program in PROGRAMS]
+
+
+def measure(
+    chosen: Sequence[str], peers: Sequence[Peer], batch: int, plan: Plan, say: Say, notes: list[str]
+) -> Iterator[Measured]:
+    """Time one chosen program after the other; nothing is run. Peers other than `PEERS` are passed over."""
+    measured = [peer.name for peer in peers if peer.name in PEERS]
+    for label in chosen:
+        name, _, program = label.partition("/")
+        net, shape = create(name), NETWORKS[name].input
+        rounds = [[_seconds(peer, program, net, (batch, *shape)) for peer in measured] for _ in range(plan.first_runs)]
+        traced, compiled_ = (
+            {
+                peer: Timing(tuple(seconds[place][part] for seconds in rounds))
+                for place, peer in enumerate(measured)
+            }
+            for part in (0, 1)
+        )  # fmt: skip
+        say(f"{label}: " + ", ".join(f"{p} {traced[p].median:.2f} + {compiled_[p].median:.2f} s" for p in measured))
+        yield Measured(name, program, traced, compiled_)
+
+
+def _seconds(peer: str, program: str, net: Spec, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Of tracing and lowering, and of compiling, as in a new process."""
+    jax.clear_caches()
+    lower = {
+        ("jaxcnn", "forward"): _own_forward,
+        ("jaxcnn", "step"): _own_step,
+        ("nnx", "forward"): partial(_flax, training=False),
+        ("nnx", "step"): partial(_flax, training=True),
+    }[peer, program](net, shape)
+    start = time.perf_counter()
+    lowered = lower()
+    between = time.perf_counter()
+    lowered.compile()
+    return between - start, time.perf_counter() - between
+
+
+def _own_forward(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
+    params, stats = abstract(net, shape[1:])
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return lambda: jax.jit(lambda params, stats, x: apply(net, params, stats, x)[0]).lower(params, stats, images)
+
+
+def _own_step(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
+    """The very step of `jaxcnn train`."""
+    task = Task(net, optax.adam(1e-3), (0.5,) * shape[-1], (0.25,) * shape[-1])
+
+    def start(rng):
+        params, stats = init(net, rng, shape[1:])
+        state = TrainState(params, stats, task.optimizer.init(params), jnp.zeros((), jnp.int32))  # type: ignore[arg-type]
+        labels, ids = jnp.zeros(shape[0], jnp.int32), jnp.arange(shape[0], dtype=jnp.int32)
+        return state, empty_sums(), Batch(jnp.zeros(shape, jnp.uint8), labels, jnp.ones(shape[0]), ids), rng
+
+    given = jax.eval_shape(start, jax.random.key(0))
+    train: Any = compiled(task).train
+    return lambda: train.lower(*given)
+
+
+def _flax(net: Spec, shape: tuple[int, ...], training: bool) -> Callable[[], Any]:
+    """The same in Flax NNX, by its functional interface; the network is built before the clock runs."""
+    from flax import nnx
+
+    from jaxcnn.bench.nnx_network import Network, loss_and_logits
+
+    network = nnx.eval_shape(lambda: Network(net, shape[1:], nnx.Rngs(0)))
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    if not training:
+        network.eval()
+        graph, state = nnx.split(network)
+        return lambda: jax.jit(lambda state, x: nnx.merge(graph, state)(x)).lower(state, images)
+    optimizer = nnx.eval_shape(lambda: nnx.Optimizer(network, optax.adam(1e-3), wrt=nnx.Param))
+    graph, state = nnx.split((network, optimizer))
+    labels = jax.ShapeDtypeStruct(shape[:1], jnp.int32)
+
+    def update(state, images, labels):
+        network, optimizer = nnx.merge(graph, state)
+        (loss, _), gradients = nnx.value_and_grad(loss_and_logits, has_aux=True)(network, images, labels)
+        optimizer.update(network, gradients)
+        return nnx.state((network, optimizer)), loss
+
+    return lambda: jax.jit(update).lower(state, images, labels)
+
+
+LEGEND = """\
+Seconds: the median over rounds, and the first and third quartile; in each round every contender traces and compiles in
+turn, with empty caches. Nothing is run. `forward` is the network in evaluation; `step` is the forward pass in training,
+mean cross-entropy, the backward pass and Adam; for jaxcnn it is the very step of `jaxcnn train`, which also normalizes
+the pixels, counts right answers and guards against values that are not finite.
+"""
+
+
+def report(results: Sequence[Measured], peak: float, batch: int) -> str:
+    """The tables of the verdicts and of all times."""
+    rows, lines = [], []
+    for result in results:
+        label = f"{result.name} {result.program}"
+        whole = {
+            peer: Timing(tuple(a + b for a, b in zip(timing.seconds, result.compiled[peer].seconds, strict=True)))
+            for peer, timing in result.traced.items()
+        }
+        rows.append([label, "; ".join(goal.verdict(whole) for goal in never_slower("nnx"))])
+        for part, timings in (("trace", result.traced), ("compile", result.compiled), ("both", whole)):
+            lines.append(Line(f"{label}, {part}", timings, None, ()))
+    return "\n".join([LEGEND, table(["trace and compile", "wanted"], rows), "", times(lines), ""])

@@ -1,0 +1,130 @@
+"""`jaxcnn convert`: weights from one file to another. `jaxcnn diff`: the first layer that differs from a peer's."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from jaxcnn import zoo
+from jaxcnn.errors import InputError, input_errors
+from jaxcnn.layout import Params, Shape, parameter_count
+from jaxcnn.spec import Spec
+from jaxcnn.weights.difference import differences
+from jaxcnn.weights.files import WRITABLE, read, write
+from jaxcnn.weights.fit import times
+from jaxcnn.weights.preprocessing import Preprocessing
+from jaxcnn.weights.pretrained import load_weights, preprocessing_of, weights_file
+from jaxcnn.weights.torch import to_torch
+
+_RECIPE = """The dump is an .npz file of activations by layer, such as PyTorch's hooks collect:
+
+  dump = {"input": x.numpy()}
+  for name, module in model.named_modules():
+      def keep(module, inputs, output, name=name):
+          dump[name or "output"] = output.detach().clone().numpy()  # a clone: ReLUs may work in place
+      module.register_forward_hook(keep)
+  model.eval()(x)
+  np.savez("dump.npz", **dump)
+
+With an "input" in it the network reads that, and its own preprocessing of IMAGE is compared with it first."""
+
+
+def add_convert_options(parser: argparse.ArgumentParser) -> None:
+    """Describe `jaxcnn convert`."""
+    parser.add_argument("source", metavar="SOURCE", help="a file of PyTorch's or Keras's weights, or imagenet")
+    parser.add_argument("--network", required=True, metavar="NET", help="the network that the weights are of")
+    _network_options(parser)
+    kinds = ", ".join(WRITABLE)
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help=f"what to write: {kinds}")
+    parser.set_defaults(run=_convert)
+
+
+def add_diff_options(parser: argparse.ArgumentParser) -> None:
+    """Describe `jaxcnn diff`."""
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _RECIPE
+    parser.add_argument("network", metavar="NET", help="a name that `jaxcnn models` lists, or module:function")
+    parser.add_argument("weights", metavar="WEIGHTS", help="a file of PyTorch's or Keras's weights, or imagenet")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="a photograph, or .npy: a preprocessed (H, W, C)")
+    parser.add_argument("--dump", required=True, type=Path, metavar="FILE.npz", help="the peer's activations")
+    parser.add_argument(
+        "--tolerance", type=float, default=1e-3, metavar="T",
+        help="the largest difference that is none, in standard deviations of the peer's activation (default 1e-3)",
+    )  # fmt: skip
+    _network_options(parser)
+    parser.set_defaults(run=_diff)
+
+
+def _network_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", type=int, nargs=3, metavar=("H", "W", "C"), help="the network's own by default")
+    parser.add_argument("--classes", type=int, help="the number of classes (the network's own default otherwise)")
+    parser.add_argument("--variant", help="whose network it is where there are several: torchvision or keras")
+
+
+def _loaded(arguments: argparse.Namespace, weights: str) -> tuple[Spec, Params, Params, Shape, Preprocessing]:
+    sys.path.insert(0, str(Path.cwd()))  # so that module:function finds a module in the working folder
+    options = {name: getattr(arguments, name) for name in ("classes", "variant")}
+    options = {name: value for name, value in options.items() if value is not None}
+    known = zoo.NETWORKS.get(arguments.network)
+    with input_errors():
+        net = zoo.create(arguments.network, **options)
+        shape = tuple(arguments.input or (known.input if known else ()))
+        if not shape:
+            raise InputError(f"{arguments.network} is your own network: give its --input HEIGHT WIDTH CHANNELS")
+        params, batch_stats = load_weights(net, weights_file(arguments.network, weights), shape)
+    return net, params, batch_stats, shape, preprocessing_of(arguments.network, weights, shape, options)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    if arguments.output.suffix not in WRITABLE:
+        raise InputError(f"--output must end in {', '.join(WRITABLE)}, not {arguments.output.name}")
+    net, params, batch_stats, shape, _ = _loaded(arguments, arguments.source)
+    write(arguments.output, to_torch(net, params, batch_stats, shape))
+    counts = f"{parameter_count(params):,} parameters and {parameter_count(batch_stats):,} statistics"
+    print(f"{arguments.output}: {counts} of {arguments.network}, under PyTorch's names")
+    return 0
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    if not arguments.tolerance > 0:
+        raise InputError(f"--tolerance must be more than 0, not {arguments.tolerance}")
+    if arguments.dump.suffix != ".npz":
+        raise InputError(f"--dump must be an .npz file of activations, not {arguments.dump.name}")
+    dump = read(arguments.dump)
+    net, params, batch_stats, shape, preprocessing = _loaded(arguments, arguments.weights)
+    x = _image(arguments.image, preprocessing, shape)
+    with input_errors():
+        rows = differences(net, params, batch_stats, x, dump)
+    width = max(len(row.path) for row in rows)
+    first = None
+    for row in rows:
+        wrong = row.error is None or row.error > arguments.tolerance
+        first = row if wrong and first is None else first
+        size = "another shape" if row.error is None else f"{row.error:.1e}"
+        print(f"{row.path:<{width}}  {times(row.shape):<14}  {size:<13}  {'differs' if wrong else 'equal'}")
+    if first is None:
+        print(f"\nall {len(rows)} activations agree within {arguments.tolerance:g} standard deviations")
+        return 0
+    by = (
+        f"by {first.error:.1e} standard deviations" if first.error is not None else f"it is {times(first.theirs)} there"
+    )
+    before = [row.path for row in rows[: rows.index(first)]]
+    print(
+        f"\nthe first that differs is {first.path} ({by}); {f'{before[-1]} still agrees' if before else 'none agrees'}"
+    )
+    return 1
+
+
+def _image(path: Path, preprocessing: Preprocessing, shape: Shape) -> np.ndarray:
+    if path.suffix == ".npy":
+        try:
+            x = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{path} is not a sound .npy file of numbers: {error}") from error
+    else:
+        x = preprocessing(path)
+    if x.shape != shape:
+        raise InputError(f"{path} gives an input of {times(x.shape)}, not {times(shape)}: give an .npy file of that")
+    return x

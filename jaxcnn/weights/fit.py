@@ -1,0 +1,69 @@
+"""Does a file of weights fit a network? All of it or nothing, and one sentence that says what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+SHOWN = 4
+
+
+def times(shape: Sequence[int]) -> str:
+    """(64, 3, 7, 7) as 64x3x7x7; a single number for (64,), "scalar" for ()."""
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def refuse_unless_fitting(
+    about: str,
+    missing: Mapping[str, Sequence[int]],
+    unexpected: Mapping[str, Sequence[int]],
+    other_shape: Mapping[str, tuple[Sequence[int], Sequence[int]]],
+    hint: str = "",
+) -> None:
+    """Raise one ValueError about everything that is wrong.
+
+    Args:
+      about: what was read, to begin the sentence.
+      missing: what the network wants and the file does not have: {name: shape}.
+      unexpected: what the file has and the network does not want: {name: shape}.
+      other_shape: {name: (the file's shape, the network's)}.
+      hint: what would be right, to end the sentence.
+
+    Raises:
+      ValueError: any of the three is not empty; says how many of each, and the first few in full.
+    """
+    parts = []
+    for label, group in ("missing", missing), ("unexpected", unexpected):
+        if group:
+            parts.append(f"{len(group)} {label} ({_first(f'{n} {times(s)}' for n, s in group.items())})")
+    if other_shape:
+        words = (f"{n} is {times(given)}, not {times(wanted)}" for n, (given, wanted) in other_shape.items())
+        parts.append(f"{len(other_shape)} of another shape ({_first(words)})")
+    if parts:
+        raise ValueError(f"{about} not fit the network: {', '.join(parts)}{hint}")
+
+
+def _first(words: Iterable[str]) -> str:
+    every = list(words)
+    more = [f"and {len(every) - SHOWN} more"] if len(every) > SHOWN else []
+    return ", ".join([*every[:SHOWN], *more])
+
+
+def as_numpy(value: Any, name: str) -> np.ndarray:
+    """Any library's array of numbers as NumPy's. Raises ValueError, with `name`, for what is none."""
+    if hasattr(value, "detach"):  # PyTorch's tensors
+        value = value.detach().cpu()
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+    array = np.asarray(value)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype.name in ("bool", "bfloat16")):
+        raise ValueError(f"{name} is no array of numbers but {type(value).__name__}")
+    return array
+
+
+def as_parameter(value: np.ndarray) -> Array:
+    """A copy as JAX's array: float32, or float64 where the value has it and JAX is set to compute in it."""
+    return jnp.array(value, None if value.dtype == np.float64 else jnp.float32)

@@ -1,0 +1,136 @@
+"""Weights of Keras: layers matched by name or by Keras's order, depthwise kernels reshaped."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from jax import Array
+
+from jaxcnn.layout import Params, Shape, init
+from jaxcnn.spec import Spec
+from jaxcnn.weights.fit import as_numpy, as_parameter, refuse_unless_fitting
+from jaxcnn.weights.keras_files import Stored, read_keras
+from jaxcnn.weights.keras_order import KerasLayer, keras_layers
+
+Pair = tuple[KerasLayer | None, Stored | None]
+
+
+def from_keras(
+    net: Spec,
+    source: Iterable[Any] | str | os.PathLike[str],
+    shape: Shape,
+    *,
+    head: Literal["load", "new"] = "load",
+    rng: Array | None = None,
+) -> tuple[Params, Params]:
+    """The parameters and statistics of a network from the weights of a Keras model.
+
+    A layer of the file and one of ours are the same where the file's name is our path with "_" for "."; the others are
+    matched by Keras's own order of layers (see `keras_order`), within each kind where the file knows the kinds.
+
+    Args:
+      net: the spec: a network of Keras's, or with `variant="keras"`.
+      source: a file, .keras, .weights.h5 or .h5, read with h5py; or what `model.get_weights()` returned.
+      shape: (H, W, C) of one example.
+      head: "new" draws the classifier with `init` and `rng`, whatever the file has in its place.
+      rng: the key of a new head; needed for it only.
+
+    Returns:
+      `(params, batch_stats)`, as `init` gives them.
+
+    Raises:
+      ValueError: layers that are missing, unexpected or of another shape: how many, and the first few in full; or two
+        layers that the file's order cannot tell apart.
+      InputError: the file cannot be read.
+    """
+    if head not in ("load", "new"):
+        raise ValueError(f"head is 'load' or 'new', not {head!r}")
+    if head == "new" and rng is None:
+        raise ValueError("a new head needs a key: from_keras(..., head='new', rng=jax.random.key(0))")
+    orders = [keras_layers(net, shape), keras_layers(net, shape, reverse_sums=True)]
+    kernels = [layer for layer in orders[0] if any(v.ours == "kernel" for v in layer.variables)]
+    if head == "new" and not kernels:
+        raise ValueError("the network has no layer with a kernel, hence no head to draw")
+    drawn = kernels[-1].name if head == "new" else None
+    if isinstance(source, str | os.PathLike):
+        about, stored = os.fspath(source), read_keras(source)
+        every = [_matched(order, stored) for order in orders]
+    else:
+        arrays = [as_numpy(value, f"array {index}") for index, value in enumerate(source)]
+        about, every = "the list of arrays", [_cut(order, arrays) for order in orders]
+    fitting = [pairs for pairs in every if not any(_problems(pairs, drawn))]
+    if not fitting:
+        refuse_unless_fitting(
+            f"{about} does", *min((_problems(p, drawn) for p in every), key=lambda p: sum(map(len, p)))
+        )
+    _refuse_ambiguous(about, fitting)
+    new = init(net, rng, shape) if drawn is not None and rng is not None else ({}, {})
+    trees: tuple[Params, Params] = ({}, {})
+    for layer, found in fitting[0]:
+        for index, (_, _, path, ours, our_shape, trainable) in enumerate(layer.variables if layer else ()):
+            if layer and layer.name == drawn:
+                value = new[not trainable][path][ours]
+            else:
+                assert found is not None  # or it would have been a problem
+                value = as_parameter(found.arrays[index].reshape(our_shape))
+            trees[not trainable].setdefault(path, {})[ours] = value
+    return trees
+
+
+def _matched(layers: Sequence[KerasLayer], stored: Sequence[Stored]) -> list[Pair]:
+    """Every layer with what belongs to it: by name, and the rest in order."""
+    by_name = {found.name: found for found in stored if found.name}
+    pairs: list[Pair] = [(layer, by_name[layer.name]) for layer in layers if layer.name in by_name]
+    known = {layer.name for layer, _ in pairs if layer}
+    ours = [layer for layer in layers if layer.name not in known]
+    theirs = [found for found in stored if found.name not in known]
+    for kind in dict.fromkeys(found.kind for found in theirs) if all(found.kind for found in theirs) else [""]:
+        ours_of_kind = [layer for layer in ours if kind in ("", layer.kind)]
+        pairs += itertools.zip_longest(ours_of_kind, [found for found in theirs if found.kind == kind])
+    paired = {layer.name for layer, _ in pairs if layer}
+    return pairs + [(layer, None) for layer in ours if layer.name not in paired]
+
+
+def _cut(layers: Sequence[KerasLayer], arrays: Sequence[np.ndarray]) -> list[Pair]:
+    """Every layer with as many of the arrays as it has; what is left over in the end has no layer."""
+    pairs: list[Pair] = []
+    rest = iter(enumerate(arrays))
+    for layer in layers:
+        taken = list(itertools.islice(rest, len(layer.variables)))
+        name = f"array {taken[0][0]}" if taken else ""
+        pairs.append((layer, Stored(name, layer.kind, tuple(array for _, array in taken)) if taken else None))
+    return pairs + [(None, Stored(f"array {index}", "", (array,))) for index, array in rest]
+
+
+def _problems(pairs: Sequence[Pair], drawn: str | None) -> tuple[dict, dict, dict]:
+    """What is missing, unexpected and of another shape, as `refuse_unless_fitting` takes them."""
+    missing, unexpected, other_shape = {}, {}, {}
+    for layer, found in pairs:
+        if layer and layer.name == drawn:
+            continue
+        variables, arrays = layer.variables if layer else (), found.arrays if found else ()
+        beside = f" ({found.name} in the file)" if layer and found and found.name != layer.name else ""
+        for index, (variable, array) in enumerate(itertools.zip_longest(variables, arrays)):
+            if array is None:
+                missing[f"{variable.path}.{variable.ours}{beside}"] = variable.our_shape
+            elif variable is None:
+                unexpected[f"{found.name if found else ''}/{index}"] = array.shape
+            elif array.shape != variable.shape:
+                other_shape[f"{variable.path}.{variable.ours}{beside}"] = array.shape, variable.shape
+    return missing, unexpected, other_shape
+
+
+def _refuse_ambiguous(about: str, fitting: Sequence[Sequence[Pair]]) -> None:
+    """Where both orders of the terms of sums fit, they must give every layer the same arrays."""
+    first, *others = ({layer.name: found for layer, found in pairs if layer and found} for pairs in fitting)
+    for other in others:
+        for name, found in first.items():
+            if [id(array) for array in other[name].arrays] != [id(array) for array in found.arrays]:
+                raise ValueError(
+                    f"{about} has two layers that may be {name!r}, of one shape and as deep: give a file in which the "
+                    'layers are called as our paths, with "_" for "."'
+                )

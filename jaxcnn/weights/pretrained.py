@@ -1,0 +1,132 @@
+"""Networks with their published weights: by name, downloaded once, or from a file of either kind."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from jax import Array
+
+from jaxcnn import zoo
+from jaxcnn.errors import InputError
+from jaxcnn.layout import Params, Shape, walk
+from jaxcnn.spec import Spec
+from jaxcnn.weights.download import cache_folder, download
+from jaxcnn.weights.keras import from_keras
+from jaxcnn.weights.preprocessing import Preprocessing, imagenet_classes, keras_preprocessing
+from jaxcnn.weights.published import PUBLISHED
+from jaxcnn.weights.torch import from_torch
+
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+
+
+class Pretrained(NamedTuple):
+    """A network with weights, and what they want of an image."""
+
+    net: Spec
+    params: Params
+    batch_stats: Params
+    preprocessing: Preprocessing
+
+
+def pretrained(
+    name: str,
+    weights: str | os.PathLike[str] = "imagenet",
+    *,
+    classes: int | None = None,
+    shape: Shape | None = None,
+    rng: Array | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Pretrained:
+    """A network of the zoo with its published weights.
+
+    Args:
+      name: as `create` takes it.
+      weights: "imagenet", or "imagenet_v2" where torchvision trained longer: downloaded into `cache` once; or a file,
+        of PyTorch's or Keras's weights.
+      classes: of a new classifier, drawn with `rng`; None keeps the published one.
+      shape: (H, W, C) of one example; the network's own by default.
+      rng: the key of a new classifier.
+      cache: the folder of downloaded files; $XDG_CACHE_HOME/jaxcnn/weights by default.
+      options: those of the network.
+
+    Returns:
+      `(net, params, batch_stats, preprocessing)`; `preprocessing.classes` are the names of the published classes.
+
+    Raises:
+      ValueError: no such network or option, or the weights do not fit it.
+      InputError: there are no such weights, or they cannot be downloaded or read.
+    """
+    if classes is not None and rng is None:
+        raise ValueError("a new classifier needs a key: pretrained(..., classes=10, rng=jax.random.key(0))")
+    net = zoo.create(name, **options, **({} if classes is None else {"classes": classes}))
+    shape = shape or (zoo.NETWORKS[name].input if name in zoo.NETWORKS else None)
+    if shape is None:
+        raise ValueError(f"{name} is your own network: give its shape=(H, W, C)")
+    preprocessing = preprocessing_of(name, weights, shape, options)
+    file = weights_file(name, weights, cache)
+    params, batch_stats = load_weights(net, file, shape, head="load" if classes is None else "new", rng=rng)
+    return Pretrained(net, params, batch_stats, preprocessing)
+
+
+def load_weights(
+    net: Spec, file: str | os.PathLike[str], shape: Shape, *, head: Literal["load", "new"] = "load",
+    rng: Array | None = None,
+) -> tuple[Params, Params]:  # fmt: skip
+    """The parameters and statistics in a file of PyTorch's or Keras's weights, which its ending tells apart.
+
+    Auxiliary heads in the file are left out where the network has none. Arguments, result and errors are otherwise
+    those of `from_torch` and `from_keras`.
+    """
+    if os.fspath(file).endswith((".keras", ".h5", ".hdf5")):
+        return from_keras(net, file, shape, head=head, rng=rng)
+    paths = [row.path for row in walk(net, shape)]
+    ignore = tuple(start for start in AUXILIARY if not any(path.startswith(start) for path in paths))
+    return from_torch(net, file, shape, head=head, rng=rng, ignore=ignore)
+
+
+def weights_file(
+    name: str, weights: str | os.PathLike[str] = "imagenet", cache: str | os.PathLike[str] | None = None
+) -> Path:
+    """The file of a network's weights: a path as it is, a published name downloaded; `pretrained` says more.
+
+    $JAXCNN_WEIGHTS_MIRROR is the URL of a folder to download from instead of the publishers'.
+    """
+    found = PUBLISHED.get((name, str(weights)))
+    if found is None:
+        if Path(weights).suffix or Path(weights).exists():
+            return Path(weights)
+        here = sorted(published for other, published in PUBLISHED if other == name)
+        others = "" if here else f" (there are for: {', '.join(sorted({other for other, _ in PUBLISHED}))})"
+        raise InputError(
+            f"there are no published weights {str(weights)!r} of {name}; give {', '.join([*here, 'a file'])}{others}"
+        )
+    base = os.environ.get("JAXCNN_WEIGHTS_MIRROR")
+    file = found.url.rpartition("/")[2]
+    url = f"{base.rstrip('/')}/{file}" if base else found.url
+    return download(url, Path(cache or cache_folder()) / file, found.digest, lambda line: print(line, file=sys.stderr))
+
+
+def preprocessing_of(
+    name: str, weights: str | os.PathLike[str], shape: Shape, options: Mapping[str, Any] | None = None
+) -> Preprocessing:
+    """What a network's weights want of an image: as published, or as the peer does it, for inputs of `shape`.
+
+    For a network without published weights: ImageNet's mean and deviation, resized to the shape.
+    """
+    size, peer = shape[0], zoo.NETWORKS[name].peer if name in zoo.NETWORKS else ""
+    found = PUBLISHED.get((name, str(weights))) or PUBLISHED.get((name, "imagenet"))
+    if (options or {}).get("variant") == "keras" or (peer == "keras" and found is None):
+        plain = name.startswith(("resnet", "vgg")) and not name.endswith("v2")
+        wanted = keras_preprocessing("caffe" if plain else "torch" if name.startswith("densenet") else "tf", size)
+    elif found is None:
+        return Preprocessing(0, size)
+    else:
+        wanted = found.preprocessing
+    resize = round(wanted.resize * size / wanted.crop)
+    return replace(wanted, resize=resize, crop=size, classes=imagenet_classes())

@@ -1,0 +1,95 @@
+"""Given the same weights, every network computes the logits of torchvision's or Keras's implementation.
+
+`goldens/` holds what those computed, with weights and images that `goldens/rule.py` draws from names and shapes: at the
+network's own size and at another one that is not square.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from goldens import rule
+
+import jaxcnn
+from jaxcnn.spec import Spec
+from jaxcnn.weights.places import places
+from jaxcnn.zoo import NETWORKS
+
+FOLDER = Path(__file__).with_name("goldens")
+KERAS = sorted({key.partition("/")[0] for key in np.load(FOLDER / "keras.npz")})
+# float32 through 20 to 500 layers in another order of summation; the least mistake in padding, eps or the divisor of
+# an average pool costs at least 1e-3 (most cost 0.1 to 3)
+TOLERANCE = 3.5e-5  # of the logits' standard deviation
+# compiled in haste: these programs run once
+HASTY: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
+HEAVY = 2_000_000_000  # multiply-accumulates: seconds each
+
+
+def marked(names: list[str]) -> list:
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if macs > HEAVY else [])
+        for name in names
+        for macs in [jaxcnn.macs(jaxcnn.create(name), NETWORKS[name].input)]
+    ]
+
+
+@cache
+def goldens(peer: str) -> dict[str, np.ndarray]:
+    return dict(np.load(FOLDER / f"{peer}.npz"))
+
+
+def of_torchvision(net: Spec, shape: tuple[int, int, int]):
+    """Parameters and statistics by the rule, through the importer."""
+    shapes = {place.key: place.shape for place in places(net, shape)}
+    return jaxcnn.from_torch(net, rule.torch_weights(shapes), shape)
+
+
+def assert_same_logits(ours, theirs: np.ndarray) -> None:
+    error = np.abs(np.asarray(ours)[0].astype(np.float64) - theirs).max() / theirs.astype(np.float64).std()
+    assert error < TOLERANCE
+
+
+def forward(net: Spec, params, stats, shape):
+    run = jax.jit(lambda params, stats, x: jaxcnn.forward(net, params, stats, x), compiler_options=HASTY)
+    return run(params, stats, jnp.asarray(rule.image(shape)))
+
+
+@pytest.mark.parametrize("name", marked([name for name, entry in NETWORKS.items() if entry.peer == "torchvision"]))
+def test_logits_and_inner_activations_are_torchvisions(name: str):
+    golden, net = goldens("torchvision"), jaxcnn.create(name)
+    own, other = rule.sizes(name, NETWORKS[name].input, "torchvision")
+    params, stats = of_torchvision(net, own)
+    result = forward(net, params, stats, own)
+    assert_same_logits(result.output, golden[f"{name}/logits0"])
+    prefix = f"{name}/inner/"
+    inner = {key.removeprefix(prefix): value for key, value in golden.items() if key.startswith(prefix)}
+    assert inner
+    for path, expected in inner.items():
+        values = np.asarray(result.activations[path], np.float64).reshape(-1)
+        found = values[0], values[len(values) // 2], values[-1], values.mean(), values.std()
+        assert np.abs(found - expected).max() / values.std() < TOLERANCE, path
+    assert_same_logits(forward(net, params, stats, other).output, golden[f"{name}/logits1"])
+
+
+@pytest.mark.parametrize("name", marked(KERAS))
+def test_logits_are_those_of_keras(name: str):
+    golden = goldens("keras")
+    net = jaxcnn.create(name, **({} if NETWORKS[name].peer == "keras" else {"variant": "keras"}))
+    for number, shape in enumerate(rule.sizes(name, NETWORKS[name].input, "keras")):
+        variables = json.loads(str(golden[f"{name}/variables{number}"]))
+        arrays = rule.keras_weights([(variable, tuple(sizes)) for variable, sizes in variables])
+        params, stats = jaxcnn.from_keras(net, arrays, shape)
+        assert_same_logits(forward(net, params, stats, shape).output, golden[f"{name}/logits{number}"])
+
+
+def test_every_network_with_a_peer_has_its_goldens():
+    for peer in "torchvision", "keras":
+        wanted = {name for name, entry in NETWORKS.items() if entry.peer == peer}
+        assert wanted <= {key.partition("/")[0] for key in goldens(peer)}
+    assert sum(file.stat().st_size for file in FOLDER.glob("*.npz")) < 1_000_000  # bytes

@@ -1,0 +1,67 @@
+"""In training, one network of each family has torchvision's loss, gradients and running statistics, in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from goldens import rule
+from test_goldens import HASTY, of_torchvision
+
+import jaxcnn
+from jaxcnn import rewrite
+from jaxcnn.spec import Dropout, Identity, StochasticDepth
+from jaxcnn.zoo import NETWORKS
+
+# float64 rounds at 1e-16; a thousand to a million of them meet in a gradient, and BatchNorms over few values magnify
+TOLERANCE = 1e-9
+HEADS = {"googlenet": ("aux2", "aux1"), "inception_v3": ("AuxLogits",)}
+SLOW = {
+    "densenet121",
+    "googlenet",
+    "inception_v3",
+    "efficientnet_b0",
+    "vgg11_bn",
+    "alexnet",
+}  # seconds to compile, or big
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in rule.TRAINED]
+)
+def test_loss_gradients_and_running_statistics_are_torchvisions(name: str, float64):
+    golden = np.load(Path(__file__).with_name("goldens") / "training.npz")
+    net = jaxcnn.create(name, **({"aux": True} if name in rule.AUXILIARY else {}))
+    net = rewrite.map_leaves(net, lambda _, leaf: Identity() if isinstance(leaf, Dropout | StochasticDepth) else leaf)
+    x = jnp.asarray(rule.images(name), jnp.float64)
+    # the weights are those of the network's own size: a dense layer after a pool to fixed sizes has the same
+    params, stats = jax.tree.map(lambda a: a.astype(jnp.float64), of_torchvision(net, NETWORKS[name].input))
+
+    def objective(params):
+        result = jaxcnn.forward(net, params, stats, x, train=True)
+        heads = [result.output, *(result.activations[path] for path in HEADS.get(name, ()))]
+        losses = [-jax.nn.log_softmax(logits)[jnp.arange(len(x)), rule.LABELS].mean() for logits in heads]
+        return losses[0] + rule.AUXILIARY.get(name, 0.0) * sum(losses[1:], jnp.zeros(())), result.batch_stats
+
+    compiled = jax.jit(jax.value_and_grad(objective, has_aux=True), compiler_options=HASTY)
+    (loss, new), gradients = compiled(params)
+    np.testing.assert_allclose(loss, golden[f"{name}/loss"], rtol=TOLERANCE)
+    found = jaxcnn.to_torch(net, gradients, new, NETWORKS[name].input)
+    expected = {
+        key.split("/")[2]: value for key, value in golden.items() if key.startswith(f"{name}/") and key.count("/") == 2
+    }
+    assert found.keys() == expected.keys()
+    norms = [expected[key][0] for key in found if not key.endswith(("running_mean", "running_var"))]
+    least = 1e-3 * float(np.median(norms))  # some gradients are nothing but rounding: a bias before a BatchNorm
+    for key, (size, product) in expected.items():
+        values = found[key]
+        directed = (values * rule.direction(key, values.shape)).sum()
+        if key.endswith(("running_mean", "running_var")):
+            np.testing.assert_allclose((values.mean(), directed), (size, product), rtol=TOLERANCE, atol=TOLERANCE)
+        else:
+            allowed = TOLERANCE * max(size, least)
+            assert abs(np.linalg.norm(values) - size) < allowed, key
+            assert abs(directed - product) < allowed * np.sqrt(values.size), key
