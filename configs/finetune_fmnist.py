@@ -1,7 +1,7 @@
 """ResNet-20, trained on CIFAR-10, learns clothes from 2,000 images of Fashion-MNIST: its first third stays as it is.
 
 The weights are akamaster's (github.com/akamaster/pytorch_resnet_cifar10, pretrained_models/resnet20-12fca82f.th), and
-so are `mean` and `std`. For the same training from scratch: `--weights None --head load --freeze --name scratch_fmnist`.
+so are `mean` and `std`. The same training from scratch: `--weights None --head load --freeze --name scratch_fmnist`.
 """
 
 from jaxcnn.config import DataConfig, OptimizerConfig, TrainConfig

@@ -1,4 +1,4 @@
-"""The `jaxcnn` command: train, evaluate, predict, summary, models, bench, verify."""
+"""The `jaxcnn` command: train, evaluate, predict, summary, models, convert, diff, bench, verify."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="say what a trained network sees in images")
-    predict.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run, such as results/digits")
+    predict.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run, or with --weights a network")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG or PNG files")
+    predict.add_argument("--weights", help="of the network: imagenet, or a file of PyTorch's or Keras's weights")
     _checkpoint_option(predict)
     predict.set_defaults(run=_predict)
 
@@ -227,6 +228,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     from jaxcnn.data.augment import normalize
     from jaxcnn.data.images import read_image
 
+    if arguments.weights:
+        return _predict_pretrained(arguments)
     _, facts, net, params, batch_stats = _restored(arguments.folder, arguments.checkpoint)
     height, width, channels = facts.input
     images = np.stack([read_image(path, (height, width), channels) for path in arguments.images])
@@ -234,6 +237,23 @@ def _predict(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for path, probabilities in zip(arguments.images, np.asarray(jax.nn.softmax(logits)), strict=True):
         console.print(f"{path}\n{_bars(probabilities, facts.classes)}")
+    return 0
+
+
+def _predict_pretrained(arguments: argparse.Namespace) -> int:
+    import jax.numpy as jnp
+    import numpy as np
+    from rich.console import Console
+
+    sys.path.insert(0, str(Path.cwd()))
+    with input_errors():
+        net, params, batch_stats, preprocess = jaxcnn.pretrained(str(arguments.folder), arguments.weights)
+        images = jnp.asarray(np.stack([preprocess(path) for path in arguments.images]))
+        logits, _ = jaxcnn.apply(net, params, batch_stats, images)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for path, probabilities in zip(arguments.images, np.asarray(jax.nn.softmax(logits)), strict=True):
+        classes = preprocess.classes or tuple(f"class {number}" for number in range(len(probabilities)))
+        console.print(f"{path}\n{_bars(probabilities, classes)}")
     return 0
 
 

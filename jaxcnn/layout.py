@@ -61,7 +61,7 @@ def _truncated_normal(key: Array, count: int) -> Array:
 
 @partial(jax.jit, static_argnums=1)
 def _shaped(values: Array, shape: Shape, deviation: Array) -> Array:
-    return (values[: math.prod(shape)] * deviation).reshape(shape)
+    return (values[: math.prod(shape)] * deviation.astype(values.dtype)).reshape(shape)
 
 
 def _he(key: Array, shape: Shape, fan_in: int | None = None) -> Array:

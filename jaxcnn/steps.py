@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
-from jax import Array
+from jax import Array, lax
 
 from jaxcnn import losses
 from jaxcnn.config import LossConfig
@@ -120,15 +121,12 @@ def objective(task: Task, params: Params, state: TrainState, images: Array, batc
     return total, (batch_stats, entropies, logits)
 
 
-def train_step(state: TrainState, batch: Batch, key: Array, *, task: Task) -> tuple[TrainState, Metrics]:
-    """One update. `key` is the epoch's; each image's augmentation comes from it and the image's id, dropout from it
-    and the step's number."""
+def _gradients(state: TrainState, batch: Batch, key: Array, task: Task) -> tuple[Params, Params, Metrics]:
+    """The gradients of what is trained, the new statistics, and the metrics."""
     images = training_inputs(task, batch, key)
     trained, frozen = divided(task, state.params)
     value_and_grad = jax.value_and_grad(lambda p: objective(task, frozen | p, state, images, batch, key), has_aux=True)
     (loss, (batch_stats, entropies, logits)), gradients = value_and_grad(trained)
-    updates, opt_state = task.optimizer.update(gradients, state.opt_state, trained)
-    params = frozen | dict(optax.apply_updates(trained, updates))  # type: ignore[arg-type]
     right = losses.in_top(logits, batch.labels, 1) & (batch.mask > 0)
     metrics = Metrics(
         loss=loss,
@@ -137,14 +135,28 @@ def train_step(state: TrainState, batch: Batch, key: Array, *, task: Task) -> tu
         correct=right.sum(dtype=jnp.int32),
         examples=batch.mask.sum().astype(jnp.int32),
     )
-    return TrainState(params, batch_stats, opt_state, state.step + 1), metrics  # type: ignore[arg-type]
+    return gradients, batch_stats, metrics
+
+
+def _updated(state: TrainState, gradients: Params, batch_stats: Params, task: Task) -> TrainState:
+    trained, frozen = divided(task, state.params)
+    updates, opt_state = task.optimizer.update(gradients, state.opt_state, trained)
+    params = frozen | dict(optax.apply_updates(trained, updates))  # type: ignore[arg-type]
+    return TrainState(params, batch_stats, opt_state, state.step + 1)  # type: ignore[arg-type]
+
+
+def train_step(state: TrainState, batch: Batch, key: Array, *, task: Task) -> tuple[TrainState, Metrics]:
+    """One update. `key` is the epoch's; each image's augmentation comes from it and the image's id, dropout from it
+    and the step's number."""
+    gradients, batch_stats, metrics = _gradients(state, batch, key, task)
+    return _updated(state, gradients, batch_stats, task), metrics
 
 
 def guarded_step(
     state: TrainState, sums: Sums, batch: Batch, key: Array, *, task: Task
 ) -> tuple[TrainState, Sums]:  # fmt: skip
     """`train_step`, added up; from the first loss or gradient that is not finite on, nothing changes any more."""
-    after, metrics = train_step(state, batch, key, task=task)
+    gradients, batch_stats, metrics = _gradients(state, batch, key, task)
     finite = jnp.isfinite(metrics.loss) & jnp.isfinite(metrics.gradient_norm)
     running = sums.bad_step < 0
     added = Sums(
@@ -152,7 +164,9 @@ def guarded_step(
     )  # fmt: skip
     stopped = sums._replace(bad_step=jnp.where(running, state.step, sums.bad_step))
     keep = finite & running
-    return jax.tree.map(lambda new, old: jnp.where(keep, new, old), (after, added), (state, stopped))
+    sums = jax.tree.map(lambda new, old: jnp.where(keep, new, old), added, stopped)
+    # a branch, not a selection in every array: that is a quarter of the compilation
+    return lax.cond(keep, partial(_updated, task=task), lambda state, *_: state, state, gradients, batch_stats), sums
 
 
 def eval_step(params: Params, batch_stats: Params, batch: Batch, *, task: Task) -> EvalSums:

@@ -280,3 +280,14 @@ def test_what_cannot_work_is_an_error_with_the_numbers(pool, shape, window, opti
 def test_a_maximum_over_nothing_but_padding_is_an_error():
     with pytest.raises(ValueError, match=r"padding \(\(2, 2\), \(2, 2\)\) has windows of \(2, 2\)"):
         ops.max_pool(jnp.ones((1, 4, 4, 1)), 2, padding=2)
+
+
+def test_rounding_up_makes_one_window_of_an_image_smaller_than_it():
+    x = jnp.asarray(random(3, 2, 2, 2, 3), jnp.float32)
+    y = ops.max_pool(x, 3, 2, ceil_mode=True)
+    np.testing.assert_array_equal(y, x.max((1, 2), keepdims=True))
+    torch = pytest.importorskip("torch", reason="PyTorch says what ceil_mode means; extra 'torch'")
+    theirs = torch.nn.functional.max_pool2d(torch.from_numpy(np.array(x)).movedim(-1, 1), 3, 2, ceil_mode=True)
+    np.testing.assert_array_equal(y, theirs.movedim(1, -1).numpy())
+    with pytest.raises(ValueError, match="does not fit"):
+        ops.max_pool(x[:, :1], 3, 2, ceil_mode=True)

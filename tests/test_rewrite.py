@@ -147,6 +147,12 @@ def test_a_cut_network_gives_the_activation_at_its_path_and_needs_no_more_than_t
     assert {**params, **jaxcnn.abstract(net, SHAPE)[0]}.keys() == params.keys()
 
 
+def test_of_several_nodes_with_one_path_it_is_the_last_one_as_for_features():
+    net = add(seq(act=Act("sigmoid")), seq(act=Act("tanh")), then=Act())
+    np.testing.assert_array_equal(output(rewrite.cut(net, "act"), {}, {}), jnp.tanh(X))
+    np.testing.assert_array_equal(jaxcnn.features(net, {}, {}, X, ["act"])["act"], jnp.tanh(X))
+
+
 def test_what_nobody_needs_any_more_is_dropped_auxiliary_heads_inside_too():
     inner = Graph((Node("a", Conv(4)), Node("aux", Conv(2)), Node("b", Act(), ("a",))))
     net = Graph((Node("left", inner), Node("right", Conv(4)), Node("out", Identity(), ("left", "right"))))

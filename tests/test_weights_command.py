@@ -77,6 +77,25 @@ def test_convert_refuses_another_ending_before_it_reads(folder, capsys):
     assert (status, err) == (2, "jaxcnn: --output must end in .safetensors, .npz, .pth, not o.onnx\n")
 
 
+# predict
+
+
+def test_predict_with_weights_shows_the_most_probable_classes(folder, weights, capsys):
+    status, out, _ = run(capsys, "predict", NET, "image.png", "--weights", "w.safetensors")
+    net, params, stats = weights
+    logits, _ = jaxcnn.apply(net, params, stats, x_of()[np.newaxis])
+    best = int(logits.argmax())
+    assert status == 0 and out.splitlines()[0] == "image.png" and out.splitlines()[1].startswith(f"  class {best} ")
+    assert f"{float(jax.nn.softmax(logits).max()):.2%}" in out
+
+
+def test_predict_with_weights_that_do_not_fit_gets_a_sentence(folder, capsys):
+    status, _, err = run(capsys, "predict", "resnet32", "image.png", "--weights", "w.safetensors")
+    assert status == 2 and "w.safetensors does not fit the network: 60 missing" in err
+    status, _, err = run(capsys, "predict", "resnet20", "absent.png", "--weights", "w.safetensors")
+    assert (status, err) == (2, "jaxcnn: there is no image absent.png\n")
+
+
 # diff
 
 

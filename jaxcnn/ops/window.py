@@ -110,12 +110,13 @@ def slide(
     except ValueError as error:
         raise ValueError(f"{operation}: {error}") from None
     placed = Window(tuple(sizes), window, stride, pairs, dilation)
+    placed = _reach_the_end(placed) if ceil_mode else placed
     if min(placed.output) < 1:
         raise ValueError(
             f"{operation}: a window of {_times(window)} (dilation {_times(dilation)}) does not fit into an input of "
             f"{_times(sizes)} with padding {pairs}"
         )
-    return _reach_the_end(placed) if ceil_mode else placed
+    return placed
 
 
 def _reach_the_end(placed: Window) -> Window:

@@ -62,8 +62,8 @@ def differences(
 
 def _orders(theirs: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
     """An activation without its axis of one example, channels last, in every way that has this shape."""
-    one = theirs[0] if theirs.ndim and len(theirs) == 1 else theirs
-    orders = [one, np.moveaxis(one, 0, -1) if one.ndim > 1 else one]
+    images = [theirs, theirs[0]] if theirs.ndim and len(theirs) == 1 else [theirs]
+    orders = [order for one in images for order in (one, np.moveaxis(one, 0, -1) if one.ndim > 1 else one)]
     if theirs.size == math.prod(shape) == max(shape, default=1):  # a vector, perhaps with places of one
         orders.append(theirs.reshape(shape))
     return [array for array in orders if array.shape == shape]

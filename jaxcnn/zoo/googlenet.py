@@ -20,7 +20,7 @@ from jaxcnn.spec import (
 
 
 def googlenet(classes: int = 1000, aux: bool = False, rate: float = 0.2, aux_rate: float = 0.7) -> Graph:
-    """Nine inception modules; 6,624,904 parameters, 13,004,888 with `aux`. For 224x224x3, at least 31x31.
+    """Nine inception modules; 6,624,904 parameters, 13,004,888 with `aux`. For 224x224x3, at least 15x15.
 
     `aux=True` adds the two auxiliary classifiers for training, the nodes "aux1" and "aux2": `forward` has their logits
     among its activations. `rate` is that of the dropout before the last layer, `aux_rate` that of the auxiliary ones.

@@ -4,7 +4,7 @@ from jaxcnn.spec import Act, Conv, Dropout, GlobalPool, Graph, Pool, Spec, conca
 
 
 def squeezenet1_0(classes: int = 1000, rate: float = 0.5) -> Graph:
-    """The paper's network without bypass; 1,248,424 parameters. For 224x224x3, at least 29x29.
+    """The paper's network without bypass; 1,248,424 parameters. For 224x224x3, at least 21x21.
 
     `rate` is that of the dropout before the last convolution.
     """
@@ -18,7 +18,7 @@ def squeezenet1_0(classes: int = 1000, rate: float = 0.5) -> Graph:
 
 
 def squeezenet1_1(classes: int = 1000, rate: float = 0.5) -> Graph:
-    """The authors' later one, with earlier pools, 2.3 times cheaper; 1,235,496 parameters. At least 25x25."""
+    """The authors' later one, with earlier pools, 2.3 times cheaper; 1,235,496 parameters. At least 17x17."""
     features = seq(
         Conv(64, 3, 2, "valid", bias=True), Act(), _pool(),
         _fire(16, 64), _fire(16, 64), _pool(),

@@ -83,7 +83,7 @@ LABELS = np.array([3, 141, 592])
 
 def images(name: str) -> Array:
     """The batch of a training step."""
-    size = {"inception_v3": 80, "alexnet": 65}.get(name, 64)
+    size = {"inception_v3": 299, "alexnet": 65}.get(name, 64)
     return _random(f"images {name}").normal(size=(len(LABELS), size, size + 1, 3)).astype(np.float32)
 
 
