@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import jax
@@ -16,21 +17,15 @@ from jaxcnn import rewrite
 from jaxcnn.spec import Dropout, Identity, StochasticDepth
 from jaxcnn.zoo import NETWORKS
 
-# float64 rounds at 1e-16; a thousand to a million of them meet in a gradient, and BatchNorms over few values magnify
-TOLERANCE = 1e-9
+# float64 rounds at 1e-16; up to a million roundings meet in a gradient, and BatchNorm over the three values of a
+# channel whose places have shrunk to one magnifies them by the inverse of their deviation
+TOLERANCE = 1e-8
 HEADS = {"googlenet": ("aux2", "aux1"), "inception_v3": ("AuxLogits",)}
-SLOW = {
-    "densenet121",
-    "googlenet",
-    "inception_v3",
-    "efficientnet_b0",
-    "vgg11_bn",
-    "alexnet",
-}  # seconds to compile, or big
+FAST = {"mobilenet_v2", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"}  # under 8 s each
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in rule.TRAINED]
+    "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in rule.TRAINED]
 )
 def test_loss_gradients_and_running_statistics_are_torchvisions(name: str, float64):
     golden = np.load(Path(__file__).with_name("goldens") / "training.npz")
@@ -50,9 +45,8 @@ def test_loss_gradients_and_running_statistics_are_torchvisions(name: str, float
     (loss, new), gradients = compiled(params)
     np.testing.assert_allclose(loss, golden[f"{name}/loss"], rtol=TOLERANCE)
     found = jaxcnn.to_torch(net, gradients, new, NETWORKS[name].input)
-    expected = {
-        key.split("/")[2]: value for key, value in golden.items() if key.startswith(f"{name}/") and key.count("/") == 2
-    }
+    names = json.loads(str(golden[f"{name}/names"]))
+    expected = dict(zip(names, golden[f"{name}/numbers"], strict=True))
     assert found.keys() == expected.keys()
     norms = [expected[key][0] for key in found if not key.endswith(("running_mean", "running_var"))]
     least = 1e-3 * float(np.median(norms))  # some gradients are nothing but rounding: a bias before a BatchNorm

@@ -193,7 +193,10 @@ def _imported(name: str) -> Callable[..., Spec]:
     if not separator:
         close = difflib.get_close_matches(name, NETWORKS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"there is no network {name!r}; {hint}known: {', '.join(models())}, or module:function")
+        raise ValueError(
+            f"there is no network {name!r}; {hint}`jaxcnn models` lists all {len(NETWORKS)}, and module:function is one "
+            "of your own"
+        )
     try:
         return getattr(importlib.import_module(module), function)
     except Exception as error:  # whatever importing a module of the user's raises

@@ -3,13 +3,16 @@
     python -m tests.goldens.make_training [NAME ...]
 
 One network of each family, without dropout and stochastic depth, with the weights and images of `rule`. Of each
-parameter's gradient there are two numbers: its norm, and its product with a direction that `rule` draws.
+parameter's gradient there are two numbers: its norm, and its product with a direction that `rule` draws; of each
+running statistic its mean and such a product.
 Needs PyTorch and torchvision. With names, the others in the file are kept.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,18 +54,22 @@ def goldens(models, name: str) -> dict[str, np.ndarray]:
     else:
         loss = F.cross_entropy(outputs, labels)
     loss.backward()
-    results = {f"{name}/loss": loss.detach().numpy()}
-    for key, parameter in module.named_parameters():
-        assert parameter.grad is not None, key
-        gradient = parameter.grad.numpy()
-        direction = rule.direction(key, gradient.shape)
-        results[f"{name}/gradient/{key}"] = np.array([np.linalg.norm(gradient), (gradient * direction).sum()])
-    for key, buffer in module.named_buffers():
-        if key.endswith(("running_mean", "running_var")):
-            values = buffer.numpy()
-            products = (values * rule.direction(key, values.shape)).sum()
-            results[f"{name}/buffer/{key}"] = np.array([values.mean(), products])
-    return results
+    parameters = {key: parameter.grad for key, parameter in module.named_parameters()}
+    buffers = {key: b for key, b in module.named_buffers() if key.endswith(("running_mean", "running_var"))}
+    rows = [_measured(key, array, np.linalg.norm) for key, array in parameters.items()]
+    rows += [_measured(key, array, np.mean) for key, array in buffers.items()]
+    return {
+        f"{name}/loss": loss.detach().numpy(),
+        f"{name}/names": np.array(json.dumps([*parameters, *buffers])),
+        f"{name}/numbers": np.array(rows),
+    }
+
+
+def _measured(key: str, array: torch.Tensor | None, size: Callable[[np.ndarray], np.floating]) -> list[float]:
+    """A size of an array, and its product with the direction of its name."""
+    assert array is not None, key
+    values = array.numpy()
+    return [float(size(values)), float((values * rule.direction(key, values.shape)).sum())]
 
 
 def main(names: list[str]) -> None:
@@ -72,7 +79,7 @@ def main(names: list[str]) -> None:
         kept = {key: value for key, value in kept.items() if not key.startswith(f"{name}/")}
         kept |= goldens(models, name)
         print(name, float(kept[f"{name}/loss"]), flush=True)
-    np.savez_compressed(FILE, **kept)
+        np.savez_compressed(FILE, **kept)
 
 
 if __name__ == "__main__":
