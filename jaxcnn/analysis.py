@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from jaxcnn.receptive import Field, fields, receptive_field
 from jaxcnn.spec import Conv, ConvTranspose, Dense, Flatten, Identity, Spec
 
 FLOAT32 = 4  # bytes
+_SHORTEST = 16  # characters of a cell that is worth beginning
 
 
 def row_macs(row: Row) -> int:
@@ -78,12 +81,12 @@ def totals(table: Sequence[Layer]) -> dict[str, int]:
     }
 
 
-def summary(net: Spec, shape: Shape) -> str:
+def summary(net: Spec, shape: Shape, width: int | None = None) -> str:
     """A table of every layer of a network for examples of `shape`, (H, W, C).
 
     Columns: path, kind, output shape, parameters (trainable), multiply-accumulates, the receptive field's size, jump
     and start in pixels (rows x columns where they differ; "all" is the whole image), and the bytes of the output in
-    float32. The last lines give the totals.
+    float32. The last lines give the totals. Where a line has only `width` characters, the last columns are left out.
     """
     table = layers(net, shape)
     head = ["layer", "kind", "output", "parameters", "MACs", "field", "jump", "start", "memory"]
@@ -96,7 +99,7 @@ def summary(net: Spec, shape: Shape) -> str:
     trainable, statistics = total["parameters"], total["statistics"]
     return "\n".join(
         [
-            aligned(lines, "<<<>>>>>>"),
+            aligned(lines, "<<<>>>>>>", width),
             "",
             f"input {_times(shape)}",
             f"parameters {trainable + statistics:,}: {trainable:,} trainable, {statistics:,} moving statistics",
@@ -106,14 +109,27 @@ def summary(net: Spec, shape: Shape) -> str:
     )
 
 
-def aligned(lines: Sequence[Sequence[str]], sides: str) -> str:
-    """Lines of cells as columns, with a rule under the first; of each column the side, "<" left or ">" right."""
+def aligned(lines: Sequence[Sequence[str]], sides: str, width: int | None = None) -> str:
+    """Lines of cells as columns, with a rule under the first; of each column the side, "<" left or ">" right.
+
+    What is more than `width` characters is left out: the last columns, or the ends of words in the last of them.
+    """
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)).rstrip()
-        for line in lines
-    ]
+    while width and len(widths) > 1 and (over := sum(widths) + 2 * len(widths) - 2 - width) > 0:
+        column = widths.pop()
+        if sides[len(widths)] == "<" and column - over >= _SHORTEST:
+            widths.append(column - over)
+    text = ["  ".join(map(_cell, line, sides, widths)).rstrip() for line in lines]
     return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])
+
+
+def _cell(text: str, side: str, width: int) -> str:
+    return f"{text if len(text) <= width else text[: width - 1] + '…':{side}{width}}"
+
+
+def screen_width() -> int | None:
+    """How many characters a line of the terminal has; None where the output goes into a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def summary_json(net: Spec, shape: Shape) -> str:
@@ -155,6 +171,6 @@ def _times(shape: Shape) -> str:
 
 
 __all__ = [
-    "Layer", "aligned", "layers", "macs", "receptive_field", "row_macs", "summary", "summary_csv", "summary_json",
-    "totals",
+    "Layer", "aligned", "layers", "macs", "receptive_field", "row_macs", "screen_width", "summary", "summary_csv",
+    "summary_json", "totals",
 ]  # fmt: skip

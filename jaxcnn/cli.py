@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 
 import jaxcnn
-from jaxcnn.analysis import summary_csv, summary_json
+from jaxcnn.analysis import screen_width, summary_csv, summary_json
 from jaxcnn.config import TrainConfig
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.graph_picture import dot
@@ -22,7 +22,9 @@ from jaxcnn.graph_picture import dot
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxcnn.layout import Params, Shape
     from jaxcnn.plan import Trained
+    from jaxcnn.spec import Spec
 
 BAD_INPUT, FAILED = 2, 1
 
@@ -67,10 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run, or with --weights a network")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG or PNG files")
     predict.add_argument("--weights", help="of the network: imagenet, or a file of PyTorch's or Keras's weights")
+    from jaxcnn.weights.command import add_convert_options, add_diff_options, add_network_options
+
+    add_network_options(predict)
     _checkpoint_option(predict)
     predict.set_defaults(run=_predict)
 
     summary = commands.add_parser("summary", help="print a network's layers, shapes, parameters and operations")
+    summary.description = "Print a network's layers. In a narrow terminal the last columns are left out."
     summary.add_argument("network", metavar="NET", help="a name that `jaxcnn models` lists, or module:function")
     summary.add_argument("--input", type=int, nargs="+", metavar="N", help="height, width and channels of an image")
     summary.add_argument("--classes", type=int, help="the number of classes (the network's own default otherwise)")
@@ -87,9 +93,9 @@ def _parser() -> argparse.ArgumentParser:
 
     add_options(commands.add_parser("bench", help="measure the speed beside lax, Flax, Keras and PyTorch"))
 
-    from jaxcnn.weights.command import add_convert_options, add_diff_options
-
-    add_convert_options(commands.add_parser("convert", help="convert weights of PyTorch or Keras to another file"))
+    convert = commands.add_parser("convert", help="convert weights of PyTorch, Keras or a run to another file")
+    add_convert_options(convert, _of_run)
+    _checkpoint_option(convert)
     add_diff_options(commands.add_parser("diff", help="find the first layer that differs from a peer's activations"))
 
     from jaxcnn.verify.command import add_options as add_verify_options
@@ -185,10 +191,24 @@ def _restored(folder: Path, which: Literal["last", "best"]) -> Trained:
     from jaxcnn.plan import trained
 
     sys.path.insert(0, str(Path.cwd()))
+    if not folder.is_dir() and str(folder) in jaxcnn.zoo.NETWORKS:
+        raise InputError(f"{folder} is a network, not a run: give its --weights, imagenet or a file")
     if not folder.is_dir():
         others = sorted(str(p.parent) for p in folder.parent.glob("*/config.json"))
         raise InputError(f"there is no run {folder}; there are: {', '.join(others) or 'none'}")
     return trained(folder, which)
+
+
+def _of_run(arguments: argparse.Namespace) -> tuple[str, Spec, Params, Params, Shape]:
+    _refuse_options(arguments, arguments.source)
+    config, facts, net, params, batch_stats = _restored(Path(arguments.source), arguments.checkpoint)
+    return config.network, net, params, batch_stats, facts.input
+
+
+def _refuse_options(arguments: argparse.Namespace, run: str | Path) -> None:
+    given = [name for name in ("network", "classes", "variant", "input") if getattr(arguments, name, None) is not None]
+    if given:
+        raise InputError(f"{run} is a run, which knows its network: leave out --{' --'.join(given)}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -231,6 +251,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.weights:
         return _predict_pretrained(arguments)
     _, facts, net, params, batch_stats = _restored(arguments.folder, arguments.checkpoint)
+    _refuse_options(arguments, arguments.folder)
     height, width, channels = facts.input
     images = np.stack([read_image(path, (height, width), channels) for path in arguments.images])
     logits, _ = jaxcnn.apply(net, params, batch_stats, normalize(jnp.asarray(images), facts.mean, facts.std))
@@ -245,14 +266,20 @@ def _predict_pretrained(arguments: argparse.Namespace) -> int:
     import numpy as np
     from rich.console import Console
 
-    sys.path.insert(0, str(Path.cwd()))
+    from jaxcnn.weights.command import loaded
+
+    arguments.network = str(arguments.folder)
+    net, params, batch_stats, shape, preprocess = loaded(arguments, arguments.weights)
+    if shape[0] != shape[1] or shape[-1] != 3:
+        raise InputError(f"--weights predicts from square images in color, not {'x'.join(map(str, shape))}")
     with input_errors():
-        net, params, batch_stats, preprocess = jaxcnn.pretrained(str(arguments.folder), arguments.weights)
         images = jnp.asarray(np.stack([preprocess(path) for path in arguments.images]))
         logits, _ = jaxcnn.apply(net, params, batch_stats, images)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for path, probabilities in zip(arguments.images, np.asarray(jax.nn.softmax(logits)), strict=True):
-        classes = preprocess.classes or tuple(f"class {number}" for number in range(len(probabilities)))
+        classes = preprocess.classes
+        if len(classes) != len(probabilities):  # another classifier than the published one
+            classes = tuple(f"class {number}" for number in range(len(probabilities)))
         console.print(f"{path}\n{_bars(probabilities, classes)}")
     return 0
 
@@ -270,7 +297,7 @@ def _bars(probabilities: np.ndarray, classes: tuple[str, ...], most: int = 5, wi
 # summary
 
 
-_SUMMARIES = {None: jaxcnn.summary, "json": summary_json, "csv": summary_csv, "dot": dot}
+_SUMMARIES = {"json": summary_json, "csv": summary_csv, "dot": dot}
 
 
 def _summary(arguments: argparse.Namespace) -> int:
@@ -285,5 +312,8 @@ def _summary(arguments: argparse.Namespace) -> int:
     if len(shape) < 2 or min(shape) < 1 or (known and len(shape) != len(known.input)):
         raise InputError(f"--input takes height, width and channels, each at least 1, not {' '.join(map(str, shape))}")
     with input_errors(f"network {arguments.network!r} cannot take images of {'x'.join(map(str, shape))}"):
-        print(_SUMMARIES[arguments.format](net, shape))
+        if arguments.format:
+            print(_SUMMARIES[arguments.format](net, shape))
+        else:
+            print(jaxcnn.summary(net, shape, screen_width()))
     return 0

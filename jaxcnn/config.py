@@ -159,8 +159,8 @@ class TrainConfig:
     network_options: dict[str, bool | int | float | str] = field(default_factory=dict)
     """Options of the function that builds the network, as NAME VALUE pairs; `classes` comes from the data."""
     weights: str | None = None
-    """Parameters to begin with: a file of PyTorch's (.safetensors, .npz, .pth, .pt, .th), or the folder of a run.
-    None draws them."""
+    """Parameters to begin with: a file of PyTorch's (.safetensors, .npz, .pth, .pt, .th) or Keras's (.keras, .h5), the
+    folder of a run, or the published ones: imagenet, imagenet_v2. None draws them."""
     head: Literal["load", "new"] = "load"
     """With weights: new draws the last layer, for data of other classes than those that the weights were trained on."""
     freeze: tuple[str, ...] = ()

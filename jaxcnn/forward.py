@@ -198,7 +198,7 @@ def apply(
 
 
 def features(
-    net: Spec, params: Params, batch_stats: Params, x: Array, paths: Sequence[str], **options
+    net: Spec, params: Params, batch_stats: Params, x: Array, paths: str | Sequence[str], **options
 ) -> dict[str, Array]:
     """The activations at `paths` (names, or patterns as `layer4.*.conv2`) in evaluation, from one pass.
 
@@ -206,7 +206,7 @@ def features(
     """
     activations = forward(net, params, batch_stats, x, **options).activations
     chosen = {}
-    for wanted in paths:
+    for wanted in [paths] if isinstance(paths, str) else paths:
         found = [wanted] if wanted in activations else fnmatch.filter(activations, wanted)
         if not found:
             raise KeyError(f"no layer is called {wanted!r}; there are: {', '.join(activations)}")

@@ -92,12 +92,18 @@ def initial_key(config: TrainConfig) -> Array:
 def _weights(config: TrainConfig, net: Spec, shape: tuple[int, int, int]) -> tuple[Params, Params] | None:
     if config.weights is None:
         return None
+    from jaxcnn.weights.pretrained import load_weights, weights_file
+    from jaxcnn.weights.published import PUBLISHED
     from jaxcnn.weights.torch import from_torch
 
-    folder = Path(config.weights)
-    with input_errors(config.weights if folder.is_dir() else ""):
-        source = _state_dict(trained(folder)) if folder.is_dir() else config.weights
-        return from_torch(net, source, shape, head=config.head, rng=initial_key(config))
+    folder, rng = Path(config.weights), initial_key(config)
+    # a folder called imagenet, of images for example, does not hide the published weights
+    of_run = folder.is_dir() and (config.network, config.weights) not in PUBLISHED
+    with input_errors(config.weights if of_run else ""):
+        if of_run:
+            return from_torch(net, _state_dict(trained(folder)), shape, head=config.head, rng=rng)
+        file = weights_file(config.network, config.weights, options=config.network_options)
+        return load_weights(net, file, shape, head=config.head, rng=rng)
 
 
 class Trained(NamedTuple):

@@ -198,7 +198,7 @@ BAD_TRAINING = {
         ["--loss.label-smoothing", "2"],
         ["loss.label_smoothing must be in [0, 1), not 2"],
     ),
-    "unknown network": (["--network", "resnet"], ["there is no network 'resnet'", "lenet5"]),
+    "unknown network": (["--network", "resnet"], ["there is no network 'resnet'", "jaxcnn models"]),
     "unknown data set": (["--data.source", "mnist"], ["unknown data source 'mnist'"]),
     "missing folder": (["--data.source", "folder:nowhere"], ["nowhere"]),
     "network too deep for the images": (["--data.size", "8", "8"], ["lenet5", "8x8x1", "layer 'conv2'"]),

@@ -47,6 +47,7 @@ def trees():
     ("wanted", "found"),
     [
         (["layer1.1"], ["layer1.1"]),
+        ("layer1.1", ["layer1.1"]),
         (["layer1.*.conv2"], ["layer1.0.conv2", "layer1.1.conv2"]),
         (["layer1.?"], ["layer1.0", "layer1.1"]),
         (["mixed*"], ["mixed.branch1", "mixed.branch2.conv", "mixed.branch2.act", "mixed.branch2", "mixed"]),

@@ -27,6 +27,15 @@ def test_every_network_is_in_the_table_by_year():
     assert [known.year for known in TABLE] == sorted(known.year for known in TABLE)
 
 
+@pytest.mark.parametrize("width", [20, 60, 80, 100, 120, 147, 148, 200])
+def test_the_table_fits_the_terminal_and_leaves_out_the_last_columns(width):
+    full, lines = as_text(TABLE).splitlines(), as_text(TABLE, width).splitlines()
+    assert max(map(len, lines)) <= width
+    for line, whole in zip(lines, full, strict=True):  # what is shown is what stands there, to the last digit
+        assert whole.startswith(line.rstrip("…")) or set(line) <= {"-", " "}
+    assert (lines == full) == (width >= max(map(len, full)))
+
+
 @pytest.mark.parametrize("name", ["lenet5", "resnet18", "mobilenet_v2"])
 def test_parameters_and_operations_are_those_of_the_network(name):
     entry, known = NETWORKS[name], BY_NAME[name]

@@ -130,6 +130,11 @@ def test_a_path_that_does_not_exist_is_an_error_that_says_what_does(edit, path: 
         edit(NET, path)
 
 
+def test_what_is_no_spec_replaces_nothing():
+    with pytest.raises(ValueError, match="layer 'fc' cannot become 3: it must be a layer or a graph"):
+        rewrite.replace(seq(fc=Dense(3)), "fc", 3)  # pyright: ignore[reportArgumentType]
+
+
 def test_replacing_what_several_nodes_are_called_is_an_error():
     with pytest.raises(ValueError, match="2 nodes have the path 'act': name one of the branches"):
         rewrite.replace(add(seq(act=Act()), seq(act=Act("tanh"))), "act", Act("sigmoid"))
@@ -204,6 +209,8 @@ def test_a_network_without_a_head_is_an_error_that_names_what_is_in_the_way(net:
 
 
 def test_a_head_of_no_class_is_an_error():
+    with pytest.raises(ValueError, match=r"at least one class, not 2\.5"):
+        rewrite.replace_head(seq(fc=Dense(3)), 2.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="at least one class, not 0"):
         rewrite.replace_head(NET, 0)
 

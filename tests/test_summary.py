@@ -162,3 +162,13 @@ def test_multiply_accumulates_agree_with_xla_within_what_is_not_counted(name, sh
 
 def test_pooling_and_activations_are_not_multiply_accumulates():
     assert jaxcnn.macs(seq(Pool("avg", 2), Act(), BatchNorm(), GlobalPool()), (8, 8, 3)) == 0
+
+
+def test_in_a_terminal_no_line_is_longer_than_it(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["summary", "resnet18"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) > 80  # into a file: all of it
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["summary", "resnet18"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80 and lines[0].split() == ["layer", "kind", "output", "parameters", "MACs", "field"]

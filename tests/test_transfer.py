@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from dataclasses import replace
@@ -25,6 +26,8 @@ from jaxcnn.plan import prepare, trained
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, GlobalPool, seq
 from jaxcnn.steps import Task, first_not_finite, init_state, train_step
 from jaxcnn.training import fit
+from jaxcnn.weights.preprocessing import Preprocessing
+from jaxcnn.weights.published import PUBLISHED, Published
 
 BODY = seq(conv=Conv(4), bn=BatchNorm(), act=Act())
 NET = seq(body=BODY, conv2=Conv(4), bn2=BatchNorm(), pool=GlobalPool(), fc=Dense(3))
@@ -237,6 +240,16 @@ def test_training_begins_where_another_run_ended(tmp_path: Path):
         prepare(replace(config, network_options={"width": 16}))
     with pytest.raises(InputError, match="not the folder of a run"):
         prepare(replace(config, weights=str(tmp_path)))
+
+
+def test_training_begins_with_published_weights_by_name(weights: Path, tmp_path: Path, monkeypatch):
+    digest = f"sha256:{hashlib.sha256(weights.read_bytes()).hexdigest()}"
+    monkeypatch.setitem(PUBLISHED, ("mlp", "imagenet"), Published(weights.as_uri(), digest, Preprocessing()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert same(prepare(tuned(Path("imagenet"))).start, prepare(tuned(weights)).start)
+    assert (tmp_path / "jaxcnn" / "weights" / "twelve.npz").is_file()
+    with pytest.raises(InputError, match="there are no published weights 'imagenet_v2' of mlp; give imagenet, a file"):
+        prepare(tuned(Path("imagenet_v2")))
 
 
 def test_a_run_with_other_weights_is_not_resumed(weights: Path, tmp_path: Path):

@@ -9,6 +9,9 @@ from PIL import Image
 
 import jaxcnn
 from jaxcnn.cli import main
+from jaxcnn.config import TrainConfig
+from jaxcnn.plan import trained
+from jaxcnn.training import fit
 from jaxcnn.weights.files import read, write
 from jaxcnn.weights.pretrained import preprocessing_of
 
@@ -77,6 +80,26 @@ def test_convert_refuses_another_ending_before_it_reads(folder, capsys):
     assert (status, err) == (2, "jaxcnn: --output must end in .safetensors, .npz, .pth, not o.onnx\n")
 
 
+def test_convert_takes_a_run_of_ours(folder, capsys, monkeypatch):
+    fit(TrainConfig(name="small", epochs=1), results=folder / "results", command="")
+    capsys.readouterr()
+    status, out, _ = run(capsys, "convert", "results/small", "--output", "o.npz")
+    assert status == 0 and out == "o.npz: 61,706 parameters and 0 statistics of lenet5, under PyTorch's names\n"
+    kernel = trained(folder / "results" / "small").params["conv1"]["kernel"]
+    np.testing.assert_array_equal(read("o.npz")["conv1.weight"], np.transpose(kernel, (3, 2, 0, 1)))
+    status, _, err = run(capsys, "convert", "results/small", "--network", "lenet5", "--output", "again.npz")
+    assert (status, err) == (
+        2, "jaxcnn: results/small is a run, which knows its network: leave out --network\n"
+    )  # fmt: skip
+    status, _, err = run(capsys, "convert", "results", "--output", "again.npz")
+    assert status == 2 and err.startswith("jaxcnn: results ") and not (folder / "again.npz").exists()
+
+
+def test_convert_of_a_file_asks_for_the_network(folder, capsys):
+    status, _, err = run(capsys, "convert", "w.safetensors", "--output", "o.npz")
+    assert status == 2 and err.startswith("jaxcnn: w.safetensors is not the folder of a run: say whose weights it has")
+
+
 # predict
 
 
@@ -94,6 +117,20 @@ def test_predict_with_weights_that_do_not_fit_gets_a_sentence(folder, capsys):
     assert status == 2 and "w.safetensors does not fit the network: 60 missing" in err
     status, _, err = run(capsys, "predict", "resnet20", "absent.png", "--weights", "w.safetensors")
     assert (status, err) == (2, "jaxcnn: there is no image absent.png\n")
+
+
+def test_predict_takes_weights_of_other_classes_and_does_not_call_them_by_the_published_names(folder, capsys):
+    net = jaxcnn.create("squeezenet1_1", classes=3)
+    write("three.npz", jaxcnn.to_torch(net, *jaxcnn.init(net, jax.random.key(0), (64, 64, 3))))
+    options = ("--weights", "three.npz", "--classes", "3", "--input", "64", "64", "3")
+    status, out, _ = run(capsys, "predict", "squeezenet1_1", "image.png", *options)
+    assert status == 0 and sorted(line.split()[1] for line in out.splitlines()[1:]) == ["0", "1", "2"]
+    assert jaxcnn.pretrained("squeezenet1_1", "three.npz", classes=3, rng=jax.random.key(1)).preprocessing.classes == ()
+
+
+def test_predict_says_what_a_network_without_weights_wants(folder, capsys):
+    status, _, err = run(capsys, "predict", NET, "image.png")
+    assert (status, err) == (2, "jaxcnn: resnet20 is a network, not a run: give its --weights, imagenet or a file\n")
 
 
 # diff

@@ -83,11 +83,26 @@ F4 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         safetensors({"a": F4 | {"data_offsets": [0, 8]}}, b"1234"),
         safetensors({"a": F4 | {"data_offsets": [-4, 4]}}, b"1234"),
         safetensors({"a": F4 | {"shape": [2]}}, b"1234"),
+        safetensors({"a": F4 | {"shape": [-1]}}, b"1234"),
         safetensors({"a": F4 | {"dtype": "F128"}}, b"1234"),
+        struct.pack("<Q", 100_000) + b"[" * 100_000,
         safetensors({"a": 3}, b"1234"),
         struct.pack("<Q", 2) + b"[]",
     ],
-    ids=["empty", "short", "huge header", "no JSON", "cut", "negative", "shape", "dtype", "entry", "list"],
+    ids=[
+        "empty",
+        "short",
+        "huge header",
+        "no JSON",
+        "cut",
+        "negative",
+        "shape",
+        "no shape",
+        "dtype",
+        "deep",
+        "entry",
+        "list",
+    ],
 )
 def test_damaged_safetensors_are_refused(tmp_path, content):
     file = tmp_path / "bad.safetensors"
@@ -102,8 +117,17 @@ def test_an_npz_with_objects_is_not_unpickled(tmp_path):
 
 
 def test_a_file_that_is_no_npz_is_refused(tmp_path):
-    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 and then nothing")
-    refused(tmp_path / "bad.npz", "is not a sound .npz file")
+    for content in b"PK\x03\x04 and then nothing", b"neither a pickle", b"":
+        (tmp_path / "bad.npz").write_bytes(content)
+        refused(tmp_path / "bad.npz", "is not a sound .npz file of arrays: it is no zip archive$")
+
+
+def test_an_npz_with_a_damaged_array_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "bad.npz", a=np.random.default_rng(0).normal(size=1000))
+    content = bytearray((tmp_path / "bad.npz").read_bytes())
+    content[200:260] = bytes(255 - byte for byte in content[200:260])
+    (tmp_path / "bad.npz").write_bytes(content)
+    refused(tmp_path / "bad.npz", "is not a sound .npz file of arrays")
 
 
 class Trap:
@@ -135,17 +159,25 @@ def test_pytorch_files_of_other_things_are_refused(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save([torch.ones(2)], tmp_path / "list.pt")
     refused(tmp_path / "list.pt", "holds a list, not a dict of tensors")
-    (tmp_path / "text.pth").write_text("<html>404</html>")
-    refused(tmp_path / "text.pth", "holds more than tensors|is not a sound PyTorch file")
+    for content in b"<html>404</html>", b"hi", b"", b"PK\x03\x04 and then nothing":
+        (tmp_path / "text.pth").write_bytes(content)
+        refused(tmp_path / "text.pth", "holds more than tensors|is not a sound PyTorch file: [A-Za-z]{2}")
 
 
 def test_missing_files_and_other_endings_are_refused(tmp_path):
     refused(tmp_path / "absent.npz", "there is no file of weights")
+    refused(tmp_path, "is a folder$")
+    (tmp_path / "model.onnx").touch()
     refused(tmp_path / "model.onnx", r"must end in \.safetensors, \.npz, \.pth")
     with pytest.raises(InputError, match=r"must end in \.safetensors"):
         write(tmp_path / "model.onnx", ARRAYS)
     with pytest.raises(InputError, match="cannot be written"):
         write(tmp_path / "absent" / "a.npz", ARRAYS)
+    with pytest.raises(InputError, match=r"half is of bfloat16, which \.npz does not keep: write .safetensors"):
+        write(tmp_path / "a.npz", {"half": np.ones(2, ml_dtypes.bfloat16)})
+    pytest.importorskip("torch")
+    with pytest.raises(InputError, match=r"a\.pth cannot be written"):
+        write(tmp_path / "absent" / "a.pth", ARRAYS)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

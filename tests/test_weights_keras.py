@@ -109,12 +109,20 @@ def write_archive(file, arrays):
         archive.writestr("model.weights.h5", content.getvalue())
 
 
-def write_legacy(file, arrays, names, below=""):
-    """As Keras 2 writes .h5: names of layers, each with names of weights; a whole model has them below a group."""
+def write_legacy(file, arrays, names, below="", parts=0):
+    """As Keras 2 writes .h5: names of layers, each with names of weights; a whole model has them below a group.
+
+    Names that are too many for one attribute are in several, here in `parts`.
+    """
     h5py = pytest.importorskip("h5py")
     with h5py.File(file, "w") as root:
         group = root.create_group(below) if below else root
-        group.attrs["layer_names"] = [b"input_1", *(name.encode() for name in names)]
+        every = [b"input_1", *(name.encode() for name in names)]
+        group.attrs.update(
+            {f"layer_names{n}": part for n, part in enumerate(np.array_split(np.array(every), parts))}
+            if parts
+            else {"layer_names": every}
+        )
         group.create_group("input_1").attrs["weight_names"] = np.zeros(0)
         for name, (_, values) in zip(names, grouped(arrays), strict=True):
             held = group.create_group(name)
@@ -137,6 +145,7 @@ FORMS = {
     "weights.h5 with automatic names": ("m.weights.h5", write_weights, {"names": AUTOMATIC}),
     "keras": ("m.keras", write_archive, {}),
     "legacy weights": ("m.h5", write_legacy, {"names": NAMES}),
+    "legacy weights, names in parts": ("m.h5", write_legacy, {"names": NAMES, "parts": 3}),
     "legacy model, automatic names": ("m.h5", write_legacy, {"names": AUTOMATIC, "below": "model_weights"}),
 }
 
@@ -250,12 +259,15 @@ def test_what_does_not_fit_is_said_in_one_sentence(tmp_path: Path):
     arrays, _ = small_arrays(classes=7)
     write_legacy(tmp_path / "m.h5", arrays, [*NAMES[:4], "third", NAMES[5]])
     sentence = (
-        f"{tmp_path / 'm.h5'} does not fit the network: 2 of another shape (fc.kernel is 108x7, not 108x5, fc.bias"
+        f"{tmp_path / 'm.h5'} does not fit the network: 2 of another shape (fc.kernel is 108x7, not 108x5, "
+        "fc.bias is 7, not 5); head='new' loads all but the classifier"
     )
     with pytest.raises(ValueError, match=re.escape(sentence)):
         jaxcnn.from_keras(small(), tmp_path / "m.h5", SHAPE)
     with pytest.raises(ValueError, match=re.escape("the list of arrays does not fit the network: 1 missing (fc.bias")):
         jaxcnn.from_keras(small(), small_arrays()[0][:-1], SHAPE)
+    with pytest.raises(ValueError, match=re.escape("(array 0 in the file) is 3x3x2x4, not") + "[^;]*$"):
+        jaxcnn.from_keras(small(), [small_arrays()[0][0][..., :2, :4], *small_arrays()[0][1:]], SHAPE)
     with pytest.raises(ValueError, match=re.escape("1 unexpected (array 16/0 2)")):
         jaxcnn.from_keras(small(), [*small_arrays()[0], np.ones(2)], SHAPE)
 
@@ -284,7 +296,9 @@ def test_wrong_options_and_files_get_a_sentence(tmp_path: Path):
         jaxcnn.from_keras(small(), [], SHAPE, head="old")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="a new head needs a key"):
         jaxcnn.from_keras(small(), [], SHAPE, head="new")
-    with pytest.raises(ValueError, match="array 0 is no array of numbers but str"):
+    with pytest.raises(ValueError, match="no Dense layer and no 1x1 convolution ends this network"):
+        jaxcnn.from_keras(seq(bn=BatchNorm()), [np.ones(3)] * 4, SHAPE, head="new", rng=KEY)
+    with pytest.raises(ValueError, match="array 0 is no array of real numbers but str"):
         jaxcnn.from_keras(small(), ["kernel"], SHAPE)
     with pytest.raises(InputError, match="there is no file of weights"):
         jaxcnn.from_keras(small(), tmp_path / "absent.h5", SHAPE)

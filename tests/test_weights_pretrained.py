@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import re
 import threading
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,9 @@ import pytest
 from PIL import Image
 
 import jaxcnn
+from jaxcnn.config import DataConfig, TrainConfig
 from jaxcnn.errors import InputError
+from jaxcnn.plan import prepare
 from jaxcnn.spec import Conv, Dense, GlobalPool, Graph, Node, seq
 from jaxcnn.weights.files import write
 from jaxcnn.weights.preprocessing import (
@@ -195,6 +198,60 @@ def test_unknown_weights_are_refused_with_those_that_exist():
         jaxcnn.pretrained("lenet5")
     with pytest.raises(InputError, match=r"there is no file of weights absent\.npz"):
         jaxcnn.pretrained("lenet5", "absent.npz")
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "theirs"),
+    [("imagenet", {"variant": "keras"}, "torchvision"), ("mine.h5", {}, "keras"), ("mine.keras", {}, "keras")],
+)
+def test_weights_of_another_variant_are_refused_before_they_are_sought(weights, options, theirs):
+    """MobileNetV2's fit by their shapes, but the two libraries pad differently."""
+    with pytest.raises(InputError, match=f"the weights {weights} of mobilenet_v2 are of variant '{theirs}', not"):
+        jaxcnn.pretrained("mobilenet_v2", weights, **options)
+
+
+def test_a_mirror_is_a_url(monkeypatch):
+    monkeypatch.setenv("JAXCNN_WEIGHTS_MIRROR", "mirror")
+    with pytest.raises(InputError, match=r"JAXCNN_WEIGHTS_MIRROR must be a URL, such as .*, not 'mirror'"):
+        jaxcnn.pretrained("resnet18")
+
+
+def test_training_begins_with_published_weights(published, tmp_path, monkeypatch):
+    state, _ = published
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imagenet").mkdir()  # a folder of that name does not hide them
+    data = DataConfig("digits", size=(32, 32), channels=3)
+    config = TrainConfig(network="resnet20", weights="imagenet", data=data)
+    start = prepare(config).start or pytest.fail("no weights were read")
+    net = jaxcnn.create("resnet20")
+    jax.tree.map(np.testing.assert_array_equal, start, jaxcnn.from_torch(net, state, (32, 32, 3)))
+    fresh, _ = prepare(replace(config, head="new")).start or pytest.fail("no weights were read")
+    assert not np.array_equal(fresh["linear"]["kernel"], start[0]["linear"]["kernel"])
+    np.testing.assert_array_equal(fresh["conv1"]["kernel"], start[0]["conv1"]["kernel"])
+    with pytest.raises(InputError, match="there are no published weights 'imagnet' of resnet20; give imagenet, a file"):
+        prepare(replace(config, weights="imagnet"))
+    other = replace(config, network="mobilenet_v2", network_options={"variant": "keras"})
+    with pytest.raises(InputError, match="are of variant 'torchvision', not 'keras'"):
+        prepare(other)
+
+
+def test_training_begins_with_a_file_of_keras(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    rng = np.random.default_rng(0)
+    shapes = {"fc1": (64, 32), "fc2": (32, 10)}
+    arrays = {name: [rng.normal(size=shape), rng.normal(size=shape[1:])] for name, shape in shapes.items()}
+    with h5py.File(tmp_path / "mlp.h5", "w") as file:
+        file.attrs["layer_names"] = list(arrays)
+        for name, values in arrays.items():
+            file.create_group(name).attrs["weight_names"] = ["kernel", "bias"]
+            file[name].update(dict(zip(("kernel", "bias"), values, strict=True)))  # pyright: ignore
+    config = TrainConfig(
+        network="mlp", network_options={"width": 32}, weights=str(tmp_path / "mlp.h5"), data=DataConfig("digits")
+    )
+    params, _ = prepare(config).start or pytest.fail("no weights were read")
+    for name, values in arrays.items():
+        for ours, array in zip(("kernel", "bias"), values, strict=True):
+            np.testing.assert_array_equal(params[name][ours], array.astype(np.float32))
 
 
 def test_auxiliary_heads_are_left_out_only_where_the_network_has_none(tmp_path):

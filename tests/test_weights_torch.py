@@ -214,6 +214,15 @@ def test_a_new_head_is_new_in_auxiliary_classifiers_too():
     np.testing.assert_array_equal(params["conv"]["kernel"], given["conv.weight"].transpose(2, 3, 1, 0))
 
 
+def test_no_layer_of_the_body_is_taken_for_a_head():
+    body = seq(conv=Conv(4), pool=GlobalPool())
+    given = jaxcnn.to_torch(body, *random_weights(body, SMALL), SMALL)
+    with pytest.raises(ValueError, match="no 1x1 convolution ends this network: at 'conv' is"):
+        jaxcnn.from_torch(body, given, SMALL, head="new", rng=KEY)
+    with pytest.raises(ValueError, match=r"conv\.weight is 4x1x3x3, not 5x1x3x3\)$"):  # no advice that would not help
+        jaxcnn.from_torch(seq(conv=Conv(5), pool=GlobalPool()), given, SMALL)
+
+
 def test_ignored_beginnings_may_be_there():
     given = state() | {"aux1.conv.weight": np.ones(3)}
     jaxcnn.from_torch(small(), given, SMALL, ignore=("aux1.", "aux2."))
@@ -252,7 +261,7 @@ def test_wrong_options_get_a_sentence(options, sentence):
 
 
 def test_what_is_no_array_is_refused():
-    with pytest.raises(ValueError, match=r"fc\.bias is no array of numbers but str"):
+    with pytest.raises(ValueError, match=r"fc\.bias is no array of real numbers but str"):
         jaxcnn.from_torch(small(), state() | {"fc.bias": "abc"}, SMALL)
     with pytest.raises(ValueError, match="there is no state dict"):
         jaxcnn.from_torch(small(), {}, SMALL)

@@ -41,11 +41,11 @@ def models_table(networks: dict[str, Entry] = NETWORKS) -> list[Known]:
     return sorted(table, key=lambda known: known.year)
 
 
-def as_text(table: Sequence[Known]) -> str:
-    """Columns for a terminal."""
+def as_text(table: Sequence[Known], width: int | None = None) -> str:
+    """Columns for a terminal whose lines have `width` characters; None: all that it takes."""
     head = ["name", "year", "parameters", "MACs", "input", "top-1", "top-5", "proven against", "paper"]
     lines = [[*_cells(known), known.source] for known in table]
-    return aligned([head, *lines], "<<>><>><<")
+    return aligned([head, *lines], "<<>><>><<", width)
 
 
 def as_markdown(table: Sequence[Known]) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jaxcnn.analysis import screen_width
 from jaxcnn.models_table import as_csv, as_json, as_markdown, as_text, models_table
 from jaxcnn.models_table.chart import draw
 
-_FORMATS = {None: as_text, "json": as_json, "csv": as_csv, "markdown": as_markdown}
+_FORMATS = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `jaxcnn models`."""
+    parser.description = "List the networks. In a narrow terminal the last columns are left out."
     formats = parser.add_mutually_exclusive_group()
     for name, what in {"json": "JSON", "csv": "comma-separated values", "markdown": "the README's table"}.items():
         formats.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=f"print {what}")
@@ -25,6 +27,8 @@ def _run(arguments: argparse.Namespace) -> int:
     table = models_table()
     if arguments.chart:
         print(f"{draw(table, arguments.chart)} networks drawn to {arguments.chart}")
-    else:
+    elif arguments.format:
         print(_FORMATS[arguments.format](table))
+    else:
+        print(as_text(table, screen_width()))
     return 0

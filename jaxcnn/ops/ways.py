@@ -2,7 +2,8 @@
 
 Every way of a product takes the same arguments and returns the same numbers, up to rounding: the ledger
 (`jaxcnn verify`) runs each of them over all shapes it applies to. A rule says for which shapes a way is taken on a CPU;
-the first that applies wins. GPU and TPU take the canonical convolution.
+the first that applies wins. GPU and TPU take the canonical convolution. (What is traced where the default backend is a
+CPU keeps the CPU's choice, even when it is exported to another platform.)
 
 All are built of canonical NHWC/HWIO convolutions, matrix products and fused loops, because XLA:CPU runs a convolution
 of any other layout inside `scan` in a naive loop (jax#12868).
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -62,6 +64,8 @@ def _is_point(shape: Shape) -> bool:
 
 
 def _seen(x: Array, placed: Window) -> Array:
+    if math.prod(placed.stride) == 1:
+        return x
     return lax.slice(x, [0] * x.ndim, x.shape, (1, *placed.stride, 1))
 
 
@@ -71,6 +75,8 @@ def point_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array
 
 def point_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
     dx = gradient @ kernel.reshape(kernel.shape[-2:]).T
+    if math.prod(placed.stride) == 1:
+        return dx
     steps = zip(placed.sizes, placed.stride, placed.output, strict=True)
     between = ((0, n - 1 - (out - 1) * s, s - 1) for n, s, out in steps)
     return lax.pad(dx, jnp.zeros((), dx.dtype), ((0, 0, 0), *between, (0, 0, 0)))
@@ -244,11 +250,13 @@ KERNEL_GRADIENT = [
 
 
 def _choose(rules, default, one, other, placed, groups, shape):
-    for way in rules:
-        if way.applies(shape):
-            run = partial(way.compute, placed=placed, groups=groups)
-            return lax.platform_dependent(one, other, cpu=run, default=partial(default, placed=placed, groups=groups))
-    return default(one, other, placed, groups)
+    way = next((way for way in rules if way.applies(shape)), None)
+    if way is None:
+        return default(one, other, placed, groups)
+    if jax.default_backend() == "cpu":  # nothing else to lower for: one branch less to trace and to compile
+        return way.compute(one, other, placed, groups)
+    run, elsewhere = (partial(compute, placed=placed, groups=groups) for compute in (way.compute, default))
+    return lax.platform_dependent(one, other, cpu=run, default=elsewhere)
 
 
 def forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:

@@ -23,8 +23,9 @@ def map_leaves(net: Spec, function: Callable[[str, Leaf], Spec]) -> Spec:
 def replace(net: Spec, path: str, spec: Spec) -> Spec:
     """The network with `spec` in place of the layer, or the whole part, at `path`.
 
-    Raises ValueError for a path that the network does not have, or that several nodes share.
+    Raises ValueError for a path that the network does not have, or that several nodes share, and for what is no spec.
     """
+    _check_spec(path, spec)
     positions = _positions(net, path)
     if len(positions) > 1:
         raise ValueError(f"{len(positions)} nodes have the path {path!r}: name one of the branches that they are in")
@@ -46,14 +47,18 @@ def map_positions(
     if not isinstance(spec, Graph):
         with layer_named(path, spec):
             result = function(position, path, spec)
-            if not isinstance(result, Spec):
-                raise ValueError(f"layer {path!r} cannot become {result!r}: it must be a layer or a graph")
+            _check_spec(path, result)
             return result
     nodes = []
     for index, node in enumerate(spec.nodes):
         part = map_positions(node.spec, function, join_path(path, node.name), (*position, index))
         nodes.append(changed(node, spec=part))
     return Graph(tuple(nodes))
+
+
+def _check_spec(path: str, spec: object) -> None:
+    if not isinstance(spec, Spec):
+        raise ValueError(f"layer {path!r} cannot become {spec!r}: it must be a layer or a graph")
 
 
 def exchange(spec: Spec, position: Position, new: Spec) -> Spec:

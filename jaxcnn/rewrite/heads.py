@@ -43,9 +43,9 @@ def head(net: Spec) -> str:
 def replace_head(net: Spec, classes: int) -> Spec:
     """The network with so many outputs: its `head` made anew, to be given new parameters; the rest stays.
 
-    Raises ValueError for a network without a head, and for less than one class.
+    Raises ValueError for a network without a head, and for a number of classes that is not a whole one from 1.
     """
-    if classes < 1:
+    if not isinstance(classes, int) or classes < 1:
         raise ValueError(f"a head needs at least one class, not {classes}")
     found = _head(net)
     return exchange(net, found.position, changed(found.leaf, width=classes))

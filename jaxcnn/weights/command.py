@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +33,18 @@ _RECIPE = """The dump is an .npz file of activations by layer, such as PyTorch's
 With an "input" in it the network reads that, and its own preprocessing of IMAGE is compared with it first."""
 
 
-def add_convert_options(parser: argparse.ArgumentParser) -> None:
-    """Describe `jaxcnn convert`."""
-    parser.add_argument("source", metavar="SOURCE", help="a file of PyTorch's or Keras's weights, or imagenet")
-    parser.add_argument("--network", required=True, metavar="NET", help="the network that the weights are of")
-    _network_options(parser)
+def add_convert_options(
+    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], tuple[str, Spec, Params, Params, Shape]]
+) -> None:
+    """Describe `jaxcnn convert`; `run` reads a run: its network's name, the network, its arrays, its input."""
+    parser.description = "Convert weights to a file under PyTorch's names, for load_state_dict, jaxcnn or safetensors."
+    sources = "a file of PyTorch's or Keras's weights, imagenet, or the folder of a run"
+    parser.add_argument("source", metavar="SOURCE", help=sources)
+    parser.add_argument("--network", metavar="NET", help="the network that the weights are of; a run knows its own")
+    add_network_options(parser)
     kinds = ", ".join(WRITABLE)
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help=f"what to write: {kinds}")
-    parser.set_defaults(run=_convert)
+    parser.set_defaults(run=_convert, of_run=run)
 
 
 def add_diff_options(parser: argparse.ArgumentParser) -> None:
@@ -53,17 +58,22 @@ def add_diff_options(parser: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, default=1e-3, metavar="T",
         help="the largest difference that is none, in standard deviations of the peer's activation (default 1e-3)",
     )  # fmt: skip
-    _network_options(parser)
+    add_network_options(parser)
     parser.set_defaults(run=_diff)
 
 
-def _network_options(parser: argparse.ArgumentParser) -> None:
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `loaded` reads."""
     parser.add_argument("--input", type=int, nargs=3, metavar=("H", "W", "C"), help="the network's own by default")
     parser.add_argument("--classes", type=int, help="the number of classes (the network's own default otherwise)")
     parser.add_argument("--variant", help="whose network it is where there are several: torchvision or keras")
 
 
-def _loaded(arguments: argparse.Namespace, weights: str) -> tuple[Spec, Params, Params, Shape, Preprocessing]:
+def loaded(arguments: argparse.Namespace, weights: str) -> tuple[Spec, Params, Params, Shape, Preprocessing]:
+    """The network that a command line names, with its weights, its input and what they want of an image.
+
+    Raises InputError where there is no such network or option, or the weights do not fit.
+    """
     sys.path.insert(0, str(Path.cwd()))  # so that module:function finds a module in the working folder
     options = {name: getattr(arguments, name) for name in ("classes", "variant")}
     options = {name: value for name, value in options.items() if value is not None}
@@ -73,17 +83,22 @@ def _loaded(arguments: argparse.Namespace, weights: str) -> tuple[Spec, Params, 
         shape = tuple(arguments.input or (known.input if known else ()))
         if not shape:
             raise InputError(f"{arguments.network} is your own network: give its --input HEIGHT WIDTH CHANNELS")
-        params, batch_stats = load_weights(net, weights_file(arguments.network, weights), shape)
+        params, batch_stats = load_weights(net, weights_file(arguments.network, weights, options=options), shape)
     return net, params, batch_stats, shape, preprocessing_of(arguments.network, weights, shape, options)
 
 
 def _convert(arguments: argparse.Namespace) -> int:
     if arguments.output.suffix not in WRITABLE:
         raise InputError(f"--output must end in {', '.join(WRITABLE)}, not {arguments.output.name}")
-    net, params, batch_stats, shape, _ = _loaded(arguments, arguments.source)
+    if Path(arguments.source).is_dir():
+        name, net, params, batch_stats, shape = arguments.of_run(arguments)
+    elif arguments.network:
+        name, (net, params, batch_stats, shape, _) = arguments.network, loaded(arguments, arguments.source)
+    else:
+        raise InputError(f"{arguments.source} is not the folder of a run: say whose weights it has by --network NET")
     write(arguments.output, to_torch(net, params, batch_stats, shape))
     counts = f"{parameter_count(params):,} parameters and {parameter_count(batch_stats):,} statistics"
-    print(f"{arguments.output}: {counts} of {arguments.network}, under PyTorch's names")
+    print(f"{arguments.output}: {counts} of {name}, under PyTorch's names")
     return 0
 
 
@@ -93,7 +108,7 @@ def _diff(arguments: argparse.Namespace) -> int:
     if arguments.dump.suffix != ".npz":
         raise InputError(f"--dump must be an .npz file of activations, not {arguments.dump.name}")
     dump = read(arguments.dump)
-    net, params, batch_stats, shape, preprocessing = _loaded(arguments, arguments.weights)
+    net, params, batch_stats, shape, preprocessing = loaded(arguments, arguments.weights)
     x = _image(arguments.image, preprocessing, shape)
     with input_errors():
         rows = differences(net, params, batch_stats, x, dump)

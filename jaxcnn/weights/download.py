@@ -58,6 +58,10 @@ def download(url: str, file: Path, digest: str, say: Callable[[str], None] = lam
                 problem = str(getattr(error, "reason", error)) or type(error).__name__
             if attempt == ATTEMPTS:
                 had = partial.stat().st_size if partial.exists() else 0
+                if not had:
+                    raise InputError(
+                        f"{url} cannot be reached ({problem}): give a copy of the file, or put it into {file.parent}"
+                    )
                 raise InputError(f"{url} stopped after {had:,} bytes ({problem}); the same command goes on from there")
         if not _matches(partial, digest):
             partial.unlink()

@@ -7,6 +7,7 @@ import os
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     reader = {".safetensors": _read_safetensors, ".npz": _read_npz, **dict.fromkeys(TORCH, _read_torch)}.get(
         file.suffix
     )
+    if not file.is_file():
+        raise InputError(f"{file} is a folder" if file.is_dir() else f"there is no file of weights {file}")
     if reader is None:
         raise InputError(f"{file} must end in .safetensors, .npz, {', '.join(TORCH)} to be read as weights")
-    if not file.is_file():
-        raise InputError(f"there is no file of weights {file}")
     return reader(file)
 
 
@@ -53,7 +54,9 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
         header = json.loads(data[8 : 8 + size].tobytes())
         body = data[8 + size :]
         return {name: _tensor(body, entry) for name, entry in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise InputError(f"{file} is not a sound safetensors file: {error}") from error
 
 
@@ -61,14 +64,20 @@ def _tensor(body: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
     first, last = entry["data_offsets"]
     if not 0 <= first <= last <= len(body):
         raise ValueError(f"it ends before byte {last:,} of its tensors")
-    return body[first:last].copy().view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    if entry["dtype"] not in _DTYPES:
+        raise ValueError(f"numbers of type {entry['dtype']} are not read, only {', '.join(_DTYPES)}")
+    if min(entry["shape"], default=0) < 0:
+        raise ValueError(f"no tensor has the shape {entry['shape']}")
+    return np.array(body[first:last]).view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
 
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(file):  # np.load would take it for a pickle, and advise to run it
+        raise InputError(f"{file} is not a sound .npz file of arrays: it is no zip archive")
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{file} is not a sound .npz file of arrays: {error}") from error
 
 
@@ -82,10 +91,13 @@ def _read_torch(file: Path) -> dict[str, Any]:
     try:
         held = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        refused = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0]
-        raise InputError(f"{file} holds more than tensors, and was not run: {refused.split(' was not')[0]}") from error
+        refused = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0].split(" was not")[0]
+        if "operand" in refused:  # a web page, for example, or a pickle that PyTorch has not written
+            raise InputError(f"{file} is not a sound PyTorch file: it is in none of its formats") from error
+        raise InputError(f"{file} holds more than tensors, and was not run: {refused}") from error
     except Exception as error:  # for broken files PyTorch raises RuntimeError, EOFError, KeyError, ...
-        raise InputError(f"{file} is not a sound PyTorch file: {str(error).splitlines()[0][:200]}") from error
+        why = str(error).splitlines()[0][:200] if isinstance(error, RuntimeError) else "it is in none of its formats"
+        raise InputError(f"{file} is not a sound PyTorch file: {why}") from error
     if not isinstance(held, Mapping):
         raise InputError(f"{file} holds a {type(held).__name__}, not a dict of tensors")
     return dict(held)
@@ -105,6 +117,8 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> Non
         os.replace(partial, file)
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror or error}") from error
+    except RuntimeError as error:  # what PyTorch makes of an OSError
+        raise InputError(f"{file} cannot be written: {str(error).splitlines()[0]}") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -130,6 +144,8 @@ def _write_safetensors(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _write_npz(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    if strange := [name for name, array in arrays.items() if array.dtype.kind == "V"]:
+        raise InputError(f"{strange[0]} is of {arrays[strange[0]].dtype}, which .npz does not keep: write .safetensors")
     with zipfile.ZipFile(file, "w") as archive:  # np.savez would take a name such as "file" for its own argument
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:

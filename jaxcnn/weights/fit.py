@@ -59,8 +59,9 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
         value = value.detach().cpu()
         value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     array = np.asarray(value)
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype.name in ("bool", "bfloat16")):
-        raise ValueError(f"{name} is no array of numbers but {type(value).__name__}")
+    if not (array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"):
+        kind = f"{type(value).__name__} of {array.dtype}" if hasattr(value, "dtype") else type(value).__name__
+        raise ValueError(f"{name} is no array of real numbers but {kind}")
     return array
 
 

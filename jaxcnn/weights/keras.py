@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jax import Array
 
+from jaxcnn import rewrite
 from jaxcnn.layout import Params, Shape, init
 from jaxcnn.spec import Spec
 from jaxcnn.weights.fit import as_numpy, as_parameter, refuse_unless_fitting
@@ -43,8 +44,8 @@ def from_keras(
       `(params, batch_stats)`, as `init` gives them.
 
     Raises:
-      ValueError: layers that are missing, unexpected or of another shape: how many, and the first few in full; or two
-        layers that the file's order cannot tell apart.
+      ValueError: layers that are missing, unexpected or of another shape: how many, and the first few in full; two
+        layers that the file's order cannot tell apart; or a new head for a network without one (see `rewrite.head`).
       InputError: the file cannot be read.
     """
     if head not in ("load", "new"):
@@ -52,10 +53,7 @@ def from_keras(
     if head == "new" and rng is None:
         raise ValueError("a new head needs a key: from_keras(..., head='new', rng=jax.random.key(0))")
     orders = [keras_layers(net, shape), keras_layers(net, shape, reverse_sums=True)]
-    kernels = [layer for layer in orders[0] if any(v.ours == "kernel" for v in layer.variables)]
-    if head == "new" and not kernels:
-        raise ValueError("the network has no layer with a kernel, hence no head to draw")
-    drawn = kernels[-1].name if head == "new" else None
+    drawn = _layer_of(rewrite.head(net), orders[0]) if head == "new" else None
     if isinstance(source, str | os.PathLike):
         about, stored = os.fspath(source), read_keras(source)
         every = [_matched(order, stored) for order in orders]
@@ -64,9 +62,8 @@ def from_keras(
         about, every = "the list of arrays", [_cut(order, arrays) for order in orders]
     fitting = [pairs for pairs in every if not any(_problems(pairs, drawn))]
     if not fitting:
-        refuse_unless_fitting(
-            f"{about} does", *min((_problems(p, drawn) for p in every), key=lambda p: sum(map(len, p)))
-        )
+        problems = min((_problems(pairs, drawn) for pairs in every), key=lambda groups: sum(map(len, groups)))
+        refuse_unless_fitting(f"{about} does", *problems, _hint(net, orders[0], every))
     _refuse_ambiguous(about, fitting)
     new = init(net, rng, shape) if drawn is not None and rng is not None else ({}, {})
     trees: tuple[Params, Params] = ({}, {})
@@ -79,6 +76,21 @@ def from_keras(
                 value = as_parameter(found.arrays[index].reshape(our_shape))
             trees[not trainable].setdefault(path, {})[ours] = value
     return trees
+
+
+def _layer_of(path: str, layers: Sequence[KerasLayer]) -> str:
+    """The name of the layer that holds the arrays of `path`."""
+    return next(layer.name for layer in layers if any(variable.path == path for variable in layer.variables))
+
+
+def _hint(net: Spec, layers: Sequence[KerasLayer], every: Sequence[Sequence[Pair]]) -> str:
+    """What would help where nothing but the classifier does not fit."""
+    try:
+        name = _layer_of(rewrite.head(net), layers)
+    except ValueError:  # no classifier
+        return ""
+    fits = any(not any(_problems(pairs, name)) for pairs in every)
+    return "; head='new' loads all but the classifier" if fits else ""
 
 
 def _matched(layers: Sequence[KerasLayer], stored: Sequence[Stored]) -> list[Pair]:

@@ -7,13 +7,16 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxcnn.errors import InputError
+from jaxcnn.weights.fit import as_numpy
 
+KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 _COUNTED = re.compile(r"(.*?)(?:_(\d+))?")
 _LARGEST_WEIGHTS = 8 << 30  # bytes of the weights in a .keras file, which may be compressed without limit
 
@@ -32,7 +35,7 @@ def read_keras(path: str | os.PathLike[str]) -> list[Stored]:
     Raises InputError: the file is missing, damaged or of another format; or h5py is not installed.
     """
     file = Path(path)
-    if not file.name.endswith((".keras", ".h5", ".hdf5")):
+    if not file.name.endswith(KERAS_ENDINGS):
         raise InputError(f"{file} must end in .keras, .weights.h5 or .h5 to be read as weights of Keras")
     if not file.is_file():
         raise InputError(f"there is no file of weights {file}")
@@ -58,7 +61,7 @@ def read_keras(path: str | os.PathLike[str]) -> list[Stored]:
 
 def _layers(root: Any, names: dict[str, str] | None = None) -> Iterator[Stored]:
     group = root.get("model_weights", root)
-    if "layer_names" in group.attrs:
+    if "layer_names" in group.attrs or "layer_names0" in group.attrs:
         yield from _by_name(group)
         return
     found = list(_numbered(group, ""))
@@ -66,17 +69,26 @@ def _layers(root: Any, names: dict[str, str] | None = None) -> Iterator[Stored]:
         raise ValueError("no layer in it has weights")
     for path, layer in sorted(found, key=lambda item: [_counter(part) for part in item[0].split("/")]):
         kind, _ = _counter(path.rpartition("/")[2])
-        arrays = tuple(np.asarray(layer["vars"][key]) for key in sorted(layer["vars"], key=int))
+        arrays = tuple(as_numpy(layer["vars"][key], f"{path}/{key}") for key in sorted(layer["vars"], key=int))
         name = layer.attrs.get("name") or layer["vars"].attrs.get("name") or (names or {}).get(path, "")
         yield Stored(_text(name), kind, arrays)
 
 
 def _by_name(group: Any) -> Iterator[Stored]:
     """The older layout: names of layers in order, each a group that lists its arrays."""
-    for name in map(_text, group.attrs["layer_names"]):
-        arrays = tuple(np.asarray(group[name][_text(key)]) for key in group[name].attrs["weight_names"])
+    for name in _texts(group, "layer_names"):
+        arrays = tuple(as_numpy(group[name][key], key) for key in _texts(group[name], "weight_names"))
         if arrays:
             yield Stored(name, "", arrays)
+
+
+def _texts(group: Any, name: str) -> Iterator[str]:
+    """An attribute of many texts, which Keras cuts into `name0`, `name1`, ... where HDF5 has no room for all in one."""
+    parts = [name]
+    if name not in group.attrs:
+        parts = [f"{name}0", *takewhile(group.attrs.__contains__, (f"{name}{number}" for number in count(1)))]
+    for part in parts:
+        yield from map(_text, group.attrs[part])
 
 
 def _numbered(group: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -102,8 +114,8 @@ def _names(config: dict[str, Any]) -> dict[str, str]:
     counts: dict[str, int] = {}
     for layer in config.get("config", {}).get("layers", []):
         kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", layer["class_name"])).lower()
-        count = counts[kind] = counts.get(kind, -1) + 1
-        names[f"layers/{kind}_{count}" if count else f"layers/{kind}"] = layer["config"].get(
+        number = counts[kind] = counts.get(kind, -1) + 1
+        names[f"layers/{kind}_{number}" if number else f"layers/{kind}"] = layer["config"].get(
             "name", layer.get("name", "")
         )
     return names

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,8 +18,9 @@ from jaxcnn.layout import Params, Shape, walk
 from jaxcnn.spec import Spec
 from jaxcnn.weights.download import cache_folder, download
 from jaxcnn.weights.keras import from_keras
+from jaxcnn.weights.keras_files import KERAS_ENDINGS
 from jaxcnn.weights.preprocessing import Preprocessing, imagenet_classes, keras_preprocessing
-from jaxcnn.weights.published import PUBLISHED
+from jaxcnn.weights.published import PUBLISHED, Published
 from jaxcnn.weights.torch import from_torch
 
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
@@ -56,7 +58,8 @@ def pretrained(
       options: those of the network.
 
     Returns:
-      `(net, params, batch_stats, preprocessing)`; `preprocessing.classes` are the names of the published classes.
+      `(net, params, batch_stats, preprocessing)`; `preprocessing.classes` are the names of the published classes,
+      if any and if the classifier is theirs.
 
     Raises:
       ValueError: no such network or option, or the weights do not fit it.
@@ -69,7 +72,9 @@ def pretrained(
     if shape is None:
         raise ValueError(f"{name} is your own network: give its shape=(H, W, C)")
     preprocessing = preprocessing_of(name, weights, shape, options)
-    file = weights_file(name, weights, cache)
+    if classes is not None:
+        preprocessing = replace(preprocessing, classes=())
+    file = weights_file(name, weights, cache, options)
     params, batch_stats = load_weights(net, file, shape, head="load" if classes is None else "new", rng=rng)
     return Pretrained(net, params, batch_stats, preprocessing)
 
@@ -83,7 +88,7 @@ def load_weights(
     Auxiliary heads in the file are left out where the network has none. Arguments, result and errors are otherwise
     those of `from_torch` and `from_keras`.
     """
-    if os.fspath(file).endswith((".keras", ".h5", ".hdf5")):
+    if os.fspath(file).endswith(KERAS_ENDINGS):
         return from_keras(net, file, shape, head=head, rng=rng)
     paths = [row.path for row in walk(net, shape)]
     ignore = tuple(start for start in AUXILIARY if not any(path.startswith(start) for path in paths))
@@ -91,15 +96,20 @@ def load_weights(
 
 
 def weights_file(
-    name: str, weights: str | os.PathLike[str] = "imagenet", cache: str | os.PathLike[str] | None = None
-) -> Path:
+    name: str, weights: str | os.PathLike[str] = "imagenet", cache: str | os.PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Path:  # fmt: skip
     """The file of a network's weights: a path as it is, a published name downloaded; `pretrained` says more.
 
     $JAXCNN_WEIGHTS_MIRROR is the URL of a folder to download from instead of the publishers'.
+
+    Raises InputError: there are no such weights, they are of another variant of the network than that in `options`, or
+    they cannot be downloaded.
     """
     found = PUBLISHED.get((name, str(weights)))
+    _check_variant(name, weights, found, options or {})
     if found is None:
-        if Path(weights).suffix or Path(weights).exists():
+        if Path(weights).suffix or Path(weights).exists() or len(Path(weights).parts) > 1:
             return Path(weights)
         here = sorted(published for other, published in PUBLISHED if other == name)
         others = "" if here else f" (there are for: {', '.join(sorted({other for other, _ in PUBLISHED}))})"
@@ -107,9 +117,24 @@ def weights_file(
             f"there are no published weights {str(weights)!r} of {name}; give {', '.join([*here, 'a file'])}{others}"
         )
     base = os.environ.get("JAXCNN_WEIGHTS_MIRROR")
+    if base and "://" not in base:
+        raise InputError(f"$JAXCNN_WEIGHTS_MIRROR must be a URL, such as http://host/folder, not {base!r}")
     file = found.url.rpartition("/")[2]
     url = f"{base.rstrip('/')}/{file}" if base else found.url
     return download(url, Path(cache or cache_folder()) / file, found.digest, lambda line: print(line, file=sys.stderr))
+
+
+def _check_variant(
+    name: str, weights: str | os.PathLike[str], found: Published | None, options: Mapping[str, Any]
+) -> None:
+    """Refuse weights of the other library's variant: some fit by their shapes, and give other outputs."""
+    if name not in zoo.NETWORKS or "variant" not in signature(zoo.NETWORKS[name].build).parameters:
+        return
+    ours = options.get("variant", "torchvision")
+    of_keras = os.fspath(weights if found is None else found.url).endswith(KERAS_ENDINGS)
+    theirs = "keras" if of_keras else "torchvision" if found else ours  # a file of arrays may be of either
+    if theirs != ours:
+        raise InputError(f"the weights {os.fspath(weights)} of {name} are of variant {theirs!r}, not {ours!r}")
 
 
 def preprocessing_of(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jax import Array
 
+from jaxcnn import rewrite
 from jaxcnn.layout import Params, Row, Shape, init, walk
 from jaxcnn.spec import Flatten, Graph, Leaf, Spec
 from jaxcnn.weights.files import read
@@ -22,13 +23,14 @@ _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.")
 
 
-def _heads(rows: Sequence[Row], given: Mapping[str, np.ndarray]) -> set[str]:
-    """The paths of the classifier, and of auxiliary ones that have as many classes as it in both."""
-    last = next((row for row in reversed(rows) if "kernel" in row.layout.params), None)
-    if last is None:
-        return set()
-    classes = last.layout.output[-1]
-    theirs = given.get(place_of(last.path, "kernel", (0, 0), True).key)
+def _heads(net: Spec, rows: Sequence[Row], given: Mapping[str, np.ndarray]) -> set[str]:
+    """The paths of the classifier, and of auxiliary ones that have as many classes as it in both.
+
+    Raises ValueError where the network has no classifier.
+    """
+    last = rewrite.head(net)
+    classes = rows[-1].layout.output[-1]  # only layers that keep the channels follow the classifier
+    theirs = given.get(place_of(last, "kernel", (0, 0), True).key)
     others = {
         row.path
         for row in rows
@@ -38,7 +40,7 @@ def _heads(rows: Sequence[Row], given: Mapping[str, np.ndarray]) -> set[str]:
         and theirs is not None
         and len(array) == len(theirs) != classes
     }
-    return {last.path} | others
+    return {last} | others
 
 
 def from_torch(
@@ -65,7 +67,8 @@ def from_torch(
       `(params, batch_stats)`, as `init` gives them. `num_batches_tracked` is left out.
 
     Raises:
-      ValueError: names that are missing, unexpected or of another shape: how many, and the first few in full.
+      ValueError: names that are missing, unexpected or of another shape: how many, and the first few in full; or a
+        new head for a network without one (see `rewrite.head`).
       InputError: the file cannot be read.
     """
     if head not in ("load", "new"):
@@ -79,13 +82,17 @@ def from_torch(
         if not name.endswith("num_batches_tracked") and not any(name.startswith(start) for start in ignore)
     }
     rows = walk(net, shape)
-    drawn = _heads(rows, given) if head == "new" else set()
+    drawn = _heads(net, rows, given) if head == "new" else set()
     loaded = {key: place for key, place in wanted.items() if place.path not in drawn}
     wrong = {
         k: (given[k].shape, place.shape) for k, place in loaded.items() if k in given and not fits(given[k], place)
     }
     only_classes = bool(wrong) and all(wrong[k][0][1:] == wrong[k][1][1:] for k in wrong)
-    only_classes &= {wanted[key].path for key in wrong} <= _heads(rows, given)
+    if only_classes:
+        try:
+            only_classes = {wanted[key].path for key in wrong} <= _heads(net, rows, given)
+        except ValueError:  # no classifier
+            only_classes = False
     refuse_unless_fitting(
         f"{os.fspath(source)} does" if isinstance(source, str | os.PathLike) else "the weights do",
         {key: place.shape for key, place in loaded.items() if key not in given},

@@ -194,8 +194,8 @@ def _imported(name: str) -> Callable[..., Spec]:
         close = difflib.get_close_matches(name, NETWORKS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(
-            f"there is no network {name!r}; {hint}`jaxcnn models` lists all {len(NETWORKS)}, and module:function is one "
-            "of your own"
+            f"there is no network {name!r}; {hint}`jaxcnn models` lists all {len(NETWORKS)}, and module:function is "
+            "one of your own"
         )
     try:
         return getattr(importlib.import_module(module), function)
