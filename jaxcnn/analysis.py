@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from jaxcnn.layout import Parameter, Row, Shape, walk
-from jaxcnn.receptive import Field, fields, receptive_field
+from jaxcnn.layout import Parameter, Row, Shape, times, walk
+from jaxcnn.receptive import Field, fields
 from jaxcnn.spec import Conv, ConvTranspose, Dense, Flatten, Identity, Spec
 
 FLOAT32 = 4  # bytes
@@ -94,14 +94,14 @@ def summary(net: Spec, shape: Shape, width: int | None = None) -> str:
     for layer in table:
         seen = [_both([field[column] for field in layer.fields]) for column in range(3)]
         counts = [f"{number:,}" if number else "" for number in (layer.parameters, layer.macs, layer.memory)]
-        lines.append([layer.path, layer.kind, _times(layer.output), *counts[:2], *seen, counts[2]])
+        lines.append([layer.path, layer.kind, times(layer.output), *counts[:2], *seen, counts[2]])
     total = totals(table)
     trainable, statistics = total["parameters"], total["statistics"]
     return "\n".join(
         [
             aligned(lines, "<<<>>>>>>", width),
             "",
-            f"input {_times(shape)}",
+            f"input {times(shape)}",
             f"parameters {trainable + statistics:,}: {trainable:,} trainable, {statistics:,} moving statistics",
             f"activations {total['memory']:,} bytes per image in float32, if all are kept",
             f"multiply-accumulates {total['macs']:,} per image",
@@ -157,7 +157,7 @@ def summary_csv(net: Spec, shape: Shape) -> str:
     writer.writerow([*Layer._fields[:-1], *columns])
     for layer in layers(net, shape):
         seen = [number for field in layer.fields for number in field] or [""] * len(columns)
-        writer.writerow([layer.path, layer.kind, _times(layer.output), *layer[3:-1], *seen])
+        writer.writerow([layer.path, layer.kind, times(layer.output), *layer[3:-1], *seen])
     return text.getvalue().rstrip("\n")
 
 
@@ -166,11 +166,7 @@ def _both(numbers: Sequence[float]) -> str:
     return "x".join(cells[:1] if len(set(cells)) == 1 else cells)
 
 
-def _times(shape: Shape) -> str:
-    return "x".join(map(str, shape))
-
-
 __all__ = [
-    "Layer", "aligned", "layers", "macs", "receptive_field", "row_macs", "screen_width", "summary", "summary_csv",
+    "Layer", "aligned", "layers", "macs", "row_macs", "screen_width", "summary", "summary_csv",
     "summary_json", "totals",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import MISSING, fields
 
-from jaxcnn.layout import Shape, layer_named, leaf_layout, merge_shapes
+from jaxcnn.layout import Shape, layer_named, leaf_layout, merge_shapes, times
 from jaxcnn.spec import Act, Graph, Identity, Leaf, Spec, join_path
 
 _HEAD = """digraph network {
@@ -44,7 +44,7 @@ def dot(net: Spec, shape: Shape) -> str:
                 output = leaf_layout(spec, shape).output
             if isinstance(spec, Identity):
                 return output, source
-            label = "\n".join(filter(None, [path, described(spec), _times(output)]))
+            label = "\n".join(filter(None, [path, described(spec), times(output)]))
             color = _COLORS.get(type(spec).__name__, "white")
             return output, place(indent, label, f'fillcolor="{color}"', source)
         known = {"in": (shape, source)}
@@ -64,9 +64,9 @@ def dot(net: Spec, shape: Shape) -> str:
                 known[node.name] = draw(node.spec, here, merged, meeting, indent)
         return known[spec.nodes[-1].name]
 
-    start = place("  ", f"input\n{_times(shape)}", "shape=oval")
+    start = place("  ", f"input\n{times(shape)}", "shape=oval")
     output, end = draw(net, "", tuple(shape), start, "  ")
-    place("  ", f"output\n{_times(output)}", "shape=oval", end)
+    place("  ", f"output\n{times(output)}", "shape=oval", end)
     return "\n".join([*lines, *arrows, "}"])
 
 
@@ -86,13 +86,9 @@ def described(leaf: Leaf) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, tuple) and all(isinstance(size, int) for size in value):
-        return _times(value)
+        return times(value)
     return str(value)
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
 from typing import NamedTuple
@@ -149,7 +149,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
         case Dense():
             if spatial:
                 raise ValueError(
-                    f"a dense layer takes a vector, not {_times(shape)}: put Flatten or GlobalPool before it"
+                    f"a dense layer takes a vector, not {times(shape)}: put Flatten or GlobalPool before it"
                 )
             width = _positive(leaf.width, "width")
             params = {"kernel": Parameter((channels, width), _he)}
@@ -193,7 +193,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                 n + before + after for n, (before, after) in zip(sizes, pad_pairs(leaf, spatial), strict=True)
             )
             if min(padded, default=1) < 1:
-                raise ValueError(f"a Pad of {leaf.padding} leaves nothing of {_times(shape)}")
+                raise ValueError(f"a Pad of {leaf.padding} leaves nothing of {times(shape)}")
             return Layout((*padded, channels))
         case Channels(start, stop):
             end = channels if stop is None else stop
@@ -206,7 +206,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             return Layout(shape, {"bias": Parameter(shape if per_place else (channels,), _zeros)})
         case RadialBasis():
             if spatial:
-                raise ValueError(f"a RadialBasis takes a vector, not {_times(shape)}: put Flatten before it")
+                raise ValueError(f"a RadialBasis takes a vector, not {times(shape)}: put Flatten before it")
             width = _positive(leaf.width, "width")
             return Layout((width,), {}, {"centers": Parameter((channels, width), _signs)})
         case Flatten():
@@ -249,8 +249,9 @@ def _one_of(kind: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"{kind!r} is not one of {', '.join(known)}")
 
 
-def _times(shape: Shape) -> str:
-    return "x".join(map(str, shape))
+def times(shape: Sequence[int]) -> str:
+    """A shape in words: (64, 3, 7, 7) as 64x3x7x7, (64,) as 64, () as "scalar"."""
+    return "x".join(map(str, shape)) or "scalar"
 
 
 def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:
@@ -271,7 +272,7 @@ def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:
         case _:
             raise ValueError(f"merge {merge!r} is not one of sum, mul, concat")
     if not fits:
-        raise ValueError(f"cannot {merge} values of shapes {', '.join(map(_times, shapes))}")
+        raise ValueError(f"cannot {merge} values of shapes {', '.join(map(times, shapes))}")
     return result
 
 

@@ -81,7 +81,7 @@ class LayerNorm:
 
 @dataclass(frozen=True)
 class LocalResponseNorm:
-    """Division by the activity of `size` neighbouring channels: x / (k + alpha/size * their squares' sum)^beta."""
+    """Division by the activity of `size` neighboring channels: x / (k + alpha/size * their squares' sum)^beta."""
 
     size: int = 5
     alpha: float = 1e-4

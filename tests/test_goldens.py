@@ -29,11 +29,12 @@ TOLERANCE = 3.5e-5  # of the logits' standard deviation
 # compiled in haste: these programs run once
 HASTY: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 HEAVY = 2_000_000_000  # multiply-accumulates: seconds each
+MANY = {"nasnet_mobile"}  # layers, too
 
 
 def marked(names: list[str]) -> list:
     return [
-        pytest.param(name, marks=[pytest.mark.slow] if macs > HEAVY else [])
+        pytest.param(name, marks=[pytest.mark.slow] if macs > HEAVY or name in MANY else [])
         for name in names
         for macs in [jaxcnn.macs(jaxcnn.create(name), NETWORKS[name].input)]
     ]

@@ -17,11 +17,13 @@ from jaxcnn import rewrite
 from jaxcnn.spec import Dropout, Identity, StochasticDepth
 from jaxcnn.zoo import NETWORKS
 
-# float64 rounds at 1e-16; up to a million roundings meet in a gradient, and BatchNorm over the three values of a
-# channel whose places have shrunk to one magnifies them by the inverse of their deviation
-TOLERANCE = 1e-8
+# float64 rounds at 1e-16; up to a million roundings meet in a gradient, and BatchNorm over the three values of a channel
+# whose places have shrunk to one magnifies them. PyTorch's hard sigmoid has 1/6 as a float32 number, 3e-8 off, in its
+# gradient, even that of float64.
+TOLERANCE = 1e-9
+TOLERANCES = {"mobilenet_v3_small": 1e-7}
 HEADS = {"googlenet": ("aux2", "aux1"), "inception_v3": ("AuxLogits",)}
-FAST = {"mobilenet_v2", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"}  # under 8 s each
+FAST = {"resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"}  # under 8 s each
 
 
 @pytest.mark.parametrize(
@@ -50,12 +52,13 @@ def test_loss_gradients_and_running_statistics_are_torchvisions(name: str, float
     assert found.keys() == expected.keys()
     norms = [expected[key][0] for key in found if not key.endswith(("running_mean", "running_var"))]
     least = 1e-3 * float(np.median(norms))  # some gradients are nothing but rounding: a bias before a BatchNorm
+    tolerance = TOLERANCES.get(name, TOLERANCE)
     for key, (size, product) in expected.items():
         values = found[key]
         directed = (values * rule.direction(key, values.shape)).sum()
         if key.endswith(("running_mean", "running_var")):
             np.testing.assert_allclose((values.mean(), directed), (size, product), rtol=TOLERANCE, atol=TOLERANCE)
         else:
-            allowed = TOLERANCE * max(size, least)
+            allowed = tolerance * max(size, least)
             assert abs(np.linalg.norm(values) - size) < allowed, key
             assert abs(directed - product) < allowed * np.sqrt(values.size), key

@@ -129,7 +129,7 @@ def test_a_missing_file_and_a_missing_server_get_a_sentence(server, tmp_path, mo
         download(f"{server.url}x", tmp_path / "a.pth", DIGEST)
     assert len(server.asked) == 1  # asking again would not help
     monkeypatch.setattr(module, "ATTEMPTS", 1)
-    with pytest.raises(InputError, match="cannot be reached .*: give a copy of the file, or put it into"):
+    with pytest.raises(InputError, match=r"cannot be reached .*: give a copy of the file, or put it into"):
         download("http://127.0.0.1:9/resnet.pth", tmp_path / "a.pth", DIGEST)  # port 9 discards
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jaxcnn.analysis import aligned, layers, totals
+from jaxcnn.layout import times
 from jaxcnn.zoo import NETWORKS, Entry
 
 MARKERS = "<!-- networks: `jaxcnn models --markdown` -->", "<!-- /networks -->"
@@ -64,7 +65,7 @@ def _cells(known: Known) -> list[str]:
     """Name, year, parameters, MACs, input, top-1, top-5 and peer; Keras publishes one digit of a percent."""
     percents = ["" if percent is None else f"{percent:.1f}" for percent in (known.top1, known.top5)]
     counts = [f"{known.parameters:,}", f"{known.macs:,}"]
-    return [known.name, str(known.year), *counts, "x".join(map(str, known.input)), *percents, known.peer]
+    return [known.name, str(known.year), *counts, times(known.input), *percents, known.peer]
 
 
 def as_json(table: Sequence[Known]) -> str:
@@ -77,5 +78,5 @@ def as_csv(table: Iterable[Known]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Known._fields)
-    writer.writerows(known._replace(input="x".join(map(str, known.input))) for known in table)  # pyright: ignore
+    writer.writerows(known._replace(input=times(known.input)) for known in table)  # pyright: ignore
     return text.getvalue().rstrip("\n")

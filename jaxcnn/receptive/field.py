@@ -14,8 +14,8 @@ from jaxcnn.spec import AdaptivePool, Conv, ConvTranspose, Flatten, GlobalPool, 
 class Field(NamedTuple):
     """Where the units of a layer look, along one dimension of the image (Dumoulin and Visin 2016).
 
-    `size` pixels wide (infinite after global pooling: the whole image, whatever its size); neighbouring units are
-    `jump` pixels apart (0 where there is a single unit); the centre of the first one stands at `start`, pixel 0
+    `size` pixels wide (infinite after global pooling: the whole image, whatever its size); neighboring units are
+    `jump` pixels apart (0 where there is a single unit); the center of the first one stands at `start`, pixel 0
     reaching from 0 to 1. Where units differ, after adaptive pooling or upsampling, the widest size and mean places.
     """
 
@@ -30,8 +30,8 @@ class Field(NamedTuple):
         """
         if math.isinf(self.size):
             raise ValueError("this field is the whole image, whatever its size: ask receptive_field for a unit's box")
-        centre = self.start + unit * self.jump
-        return math.floor(centre - self.size / 2), math.floor(centre + self.size / 2)
+        center = self.start + unit * self.jump
+        return math.floor(center - self.size / 2), math.floor(center + self.size / 2)
 
 
 def fields(net: Spec, shape: Shape) -> Followed:

@@ -70,7 +70,7 @@ def _enlarged(leaf: Upsample, n: int, factor: int) -> np.ndarray:
     units = np.arange(n * factor)
     if leaf.method == "nearest":
         return units[:, None] // factor
-    # Doubled numerators and a common denominator: a place that is met exactly must not read its neighbour by rounding.
+    # Doubled numerators and a common denominator: a place that is met exactly must not read its neighbor by rounding.
     over, under = (
         (units * (n - 1), max(n * factor - 1, 1)) if leaf.align_corners else (2 * units + 1 - factor, 2 * factor)
     )

@@ -11,11 +11,10 @@ import numpy as np
 
 from jaxcnn import zoo
 from jaxcnn.errors import InputError, input_errors
-from jaxcnn.layout import Params, Shape, parameter_count
+from jaxcnn.layout import Params, Shape, parameter_count, times
 from jaxcnn.spec import Spec
 from jaxcnn.weights.difference import differences
 from jaxcnn.weights.files import WRITABLE, read, write
-from jaxcnn.weights.fit import times
 from jaxcnn.weights.preprocessing import Preprocessing
 from jaxcnn.weights.pretrained import load_weights, preprocessing_of, weights_file
 from jaxcnn.weights.torch import to_torch

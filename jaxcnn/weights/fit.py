@@ -9,12 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxcnn.layout import times
+
 SHOWN = 4
-
-
-def times(shape: Sequence[int]) -> str:
-    """(64, 3, 7, 7) as 64x3x7x7; a single number for (64,), "scalar" for ()."""
-    return "x".join(map(str, shape)) or "scalar"
 
 
 def refuse_unless_fitting(

@@ -134,7 +134,10 @@ def _check_variant(
     of_keras = os.fspath(weights if found is None else found.url).endswith(KERAS_ENDINGS)
     theirs = "keras" if of_keras else "torchvision" if found else ours  # a file of arrays may be of either
     if theirs != ours:
-        raise InputError(f"the weights {os.fspath(weights)} of {name} are of variant {theirs!r}, not {ours!r}")
+        raise InputError(
+            f"the weights {os.fspath(weights)} of {name} are of variant {theirs!r}, not {ours!r}: "
+            "give that variant, or other weights"
+        )
 
 
 def preprocessing_of(

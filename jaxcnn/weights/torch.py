@@ -11,10 +11,10 @@ import numpy as np
 from jax import Array
 
 from jaxcnn import rewrite
-from jaxcnn.layout import Params, Row, Shape, init, walk
+from jaxcnn.layout import Params, Row, Shape, init, times, walk
 from jaxcnn.spec import Flatten, Graph, Leaf, Spec
 from jaxcnn.weights.files import read
-from jaxcnn.weights.fit import as_numpy, as_parameter, refuse_unless_fitting, times
+from jaxcnn.weights.fit import as_numpy, as_parameter, refuse_unless_fitting
 from jaxcnn.weights.places import Place, fits, place_of, places, squeezed
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
