@@ -17,9 +17,9 @@ from jaxcnn import rewrite
 from jaxcnn.spec import Dropout, Identity, StochasticDepth
 from jaxcnn.zoo import NETWORKS
 
-# float64 rounds at 1e-16; up to a million roundings meet in a gradient, and BatchNorm over the three values of a channel
-# whose places have shrunk to one magnifies them. PyTorch's hard sigmoid has 1/6 as a float32 number, 3e-8 off, in its
-# gradient, even that of float64.
+# float64 rounds at 1e-16; up to a million roundings meet in a gradient, and BatchNorm over the three values of a
+# channel whose places have shrunk to one magnifies them. PyTorch's hard sigmoid has 1/6 as a float32 number, 3e-8 off,
+# in its gradient, even that of float64.
 TOLERANCE = 1e-9
 TOLERANCES = {"mobilenet_v3_small": 1e-7}
 HEADS = {"googlenet": ("aux2", "aux1"), "inception_v3": ("AuxLogits",)}

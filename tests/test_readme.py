@@ -80,6 +80,7 @@ def shown_in(block: str, output: str) -> bool:
     return re.sub(r"[\d.,%█]+", "#", output).split()[: len(text)] == text
 
 
+@pytest.mark.slow  # trains eight networks
 @pytest.mark.timeout(600)
 def test_every_block_runs_as_it_is_written(checkout):
     small_data(checkout / "data")
