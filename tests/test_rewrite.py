@@ -360,3 +360,10 @@ QUICK = ("resnet20", "shufflenet_v2_x1_0")  # the others take 5 to 30 seconds ea
 def test_a_network_of_every_family_computes_the_same_when_it_is_folded(name: str):
     shape = (SIZES[name], SIZES[name], jaxcnn.zoo.NETWORKS[name].input[-1])
     check_folded(jaxcnn.create(name), shape, STAY.get(name, 0))
+
+
+def test_folding_the_arrays_of_another_network_is_an_error_that_names_the_layer():
+    net = seq(conv=Conv(4), bn=BatchNorm())
+    other = jaxcnn.init(seq(conv=Conv(4), norm=BatchNorm()), jax.random.key(0), (5, 5, 3))
+    with pytest.raises(ValueError, match="no arrays for 'bn': the given ones are another network's"):
+        rewrite.fold_batch_norm(net, *other)

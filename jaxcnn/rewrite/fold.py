@@ -26,6 +26,9 @@ def fold_batch_norm(net: Spec, params: Params, batch_stats: Params) -> tuple[Spe
 
     Returns:
       The same three, with which `apply` in evaluation gives the same output, up to rounding.
+
+    Raises:
+      ValueError: arrays that are missing.
     """
     steps, readers = _flow(net)
     params, batch_stats = dict(params), dict(batch_stats)
@@ -36,6 +39,8 @@ def fold_batch_norm(net: Spec, params: Params, batch_stats: Params) -> tuple[Spe
             continue
         if isinstance(before.leaf, Conv | ConvTranspose | Dense):
             with layer_named(path, leaf):
+                if absent := {path, before.path} - params.keys() or {path} - batch_stats.keys():
+                    raise ValueError(f"there are no arrays for {min(absent)!r}: the given ones are another network's")
                 norm = params.pop(path) | batch_stats.pop(path)
                 params[before.path] = _folded(before.leaf, params[before.path], leaf.eps, norm)
             leaves |= {source: changed(before.leaf, bias=True), position: Identity()}
