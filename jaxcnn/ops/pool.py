@@ -10,12 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from jaxcnn.ops.checks import image, wide
 from jaxcnn.ops.overlap import over_phases, overlaps, places, shifted, widen
@@ -201,7 +201,8 @@ def _first_maximum(x, placed):
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_pool(x, placed):
-    return _first_maximum(x, placed)[0]
+    padded = pad_constant(x, placed.pairs, -jnp.inf)
+    return reduce(lax.max, (seen_by(padded, placed, place) for place in _places(placed.window)))
 
 
 def _max_pool_forward(x, placed):
