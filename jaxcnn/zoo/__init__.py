@@ -72,9 +72,7 @@ NETWORKS = {
     "lenet5_1998": Entry(lenet5_1998, (32, 32, 1), 1998, "LeCun, Bottou, Bengio and Haffner, as in the paper"),
     "mlp": Entry(mlp, (28, 28, 1), 1986, "one hidden layer, the baseline without convolution"),
     # convolutions one after the other
-    "alexnet_2012": Entry(
-        alexnet_2012, (227, 227, 3), 2012, "Krizhevsky, Sutskever and Hinton, as in the paper", top1=59.3, top5=81.8
-    ),
+    "alexnet_2012": Entry(alexnet_2012, (227, 227, 3), 2012, "Krizhevsky, Sutskever and Hinton, as in the paper"),
     "alexnet": Entry(alexnet, _IMAGENET, 2014, "Krizhevsky, one weird trick", "torchvision", 56.522, 79.066),
     "vgg11": Entry(vgg11, _IMAGENET, 2014, "Simonyan and Zisserman, VGG", "torchvision", 69.02, 88.628),
     "vgg13": Entry(vgg13, _IMAGENET, 2014, "Simonyan and Zisserman, VGG", "torchvision", 69.928, 89.246),
@@ -114,9 +112,7 @@ NETWORKS = {
     "densenet201": Entry(densenet201, _IMAGENET, 2016, "Huang and others, DenseNet", "torchvision", 76.896, 93.37),
     # several kernels side by side, and separable ones
     "googlenet": Entry(googlenet, _IMAGENET, 2014, "Szegedy and others, going deeper", "torchvision", 69.778, 89.53),
-    "bn_inception": Entry(
-        bn_inception, _IMAGENET, 2015, "Ioffe and Szegedy, batch normalization", top1=74.8, top5=92.18
-    ),
+    "bn_inception": Entry(bn_inception, _IMAGENET, 2015, "Ioffe and Szegedy, batch normalization"),
     "inception_v3": Entry(
         inception_v3, (299, 299, 3), 2015, "Szegedy and others, Inception", "torchvision", 77.294, 93.45
     ),
@@ -145,7 +141,7 @@ NETWORKS = {
     ),
     "mnasnet0_5": Entry(mnasnet0_5, _IMAGENET, 2018, "Tan and others, MnasNet", "torchvision", 67.734, 87.49),
     "mnasnet1_0": Entry(mnasnet1_0, _IMAGENET, 2018, "Tan and others, MnasNet", "torchvision", 73.456, 91.51),
-    "shufflenet_v1": Entry(shufflenet_v1, _IMAGENET, 2017, "Zhang and others, ShuffleNet", top1=67.4),
+    "shufflenet_v1": Entry(shufflenet_v1, _IMAGENET, 2017, "Zhang and others, ShuffleNet"),
     "shufflenet_v2_x0_5": Entry(
         shufflenet_v2_x0_5, _IMAGENET, 2018, "Ma and others, ShuffleNet V2", "torchvision", 60.552, 81.746
     ),
