@@ -13,8 +13,7 @@ from goldens import rule
 from test_goldens import HASTY, of_torchvision
 
 import jaxcnn
-from jaxcnn import rewrite
-from jaxcnn.spec import Dropout, Identity, StochasticDepth
+from jaxcnn.bench.networks import without_dropout
 from jaxcnn.zoo import NETWORKS
 
 # float64 rounds at 1e-16; up to a million roundings meet in a gradient, and BatchNorm over the three values of a
@@ -32,7 +31,7 @@ FAST = {"resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"}  # under 8 s each
 def test_loss_gradients_and_running_statistics_are_torchvisions(name: str, float64):
     golden = np.load(Path(__file__).with_name("goldens") / "training.npz")
     net = jaxcnn.create(name, **({"aux": True} if name in rule.AUXILIARY else {}))
-    net = rewrite.map_leaves(net, lambda _, leaf: Identity() if isinstance(leaf, Dropout | StochasticDepth) else leaf)
+    net = without_dropout(net)
     x = jnp.asarray(rule.images(name), jnp.float64)
     # the weights are those of the network's own size: a dense layer after a pool to fixed sizes has the same
     params, stats = jax.tree.map(lambda a: a.astype(jnp.float64), of_torchvision(net, NETWORKS[name].input))

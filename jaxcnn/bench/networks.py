@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 from jaxcnn.errors import InputError
 from jaxcnn.layout import init
 from jaxcnn.ops.window import Pairs, padding_pairs, per_dimension
+from jaxcnn.rewrite import map_leaves
 from jaxcnn.spec import (
     Act,
     BatchNorm,
@@ -22,9 +22,9 @@ from jaxcnn.spec import (
     Graph,
     Identity,
     Leaf,
-    Node,
     Pool,
     Spec,
+    StochasticDepth,
     add,
     join_path,
     seq,
@@ -128,17 +128,9 @@ def run(spec: Spec, x: T, leaf: Callable[[str, Leaf, T], T], merge: Callable[[st
     return values[spec.nodes[-1].name]
 
 
-def without_dropout(spec: Spec) -> Spec:
+def without_dropout(net: Spec) -> Spec:
     """The same network without its randomness, so that peers can be compared."""
-    if isinstance(spec, Dropout):
-        return Identity()
-    if not isinstance(spec, Graph):
-        return spec
-    return replace(spec, nodes=tuple(_same_node(node) for node in spec.nodes))
-
-
-def _same_node(node: Node) -> Node:
-    return replace(node, spec=without_dropout(node.spec))
+    return map_leaves(net, lambda _, leaf: Identity() if isinstance(leaf, Dropout | StochasticDepth) else leaf)
 
 
 def window_of(leaf: Conv | Pool, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], Pairs]:
