@@ -10,14 +10,13 @@ import operator
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial, reduce
+from functools import reduce
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn import ops
+from jaxcnn import initializers, ops
 from jaxcnn.spec import (
     Act,
     AdaptivePool,
@@ -49,38 +48,6 @@ from jaxcnn.spec import (
 Shape = tuple[int, ...]
 Initializer = Callable[..., Array]
 Params = dict[str, dict[str, Array]]
-
-_constant = jax.nn.initializers.constant
-_zeros, _ones = jax.nn.initializers.zeros, jax.nn.initializers.ones
-
-
-@partial(jax.jit, static_argnums=1)
-def _truncated_normal(key: Array, count: int) -> Array:
-    return jax.random.truncated_normal(key, -2, 2, (count,))
-
-
-@partial(jax.jit, static_argnums=1)
-def _shaped(values: Array, shape: Shape, deviation: Array) -> Array:
-    return (values[: math.prod(shape)] * deviation.astype(values.dtype)).reshape(shape)
-
-
-def _he(key: Array, shape: Shape, fan_in: int | None = None) -> Array:
-    """Normal numbers within two standard deviations, whose own deviation is sqrt(2 / fan_in).
-
-    They are the first of the next power of two of them: few sizes of random numbers, which are slow to compile.
-    """
-    inputs = math.prod(shape[:-1]) if fan_in is None else fan_in
-    deviation = math.sqrt(2 / inputs) / 0.87962566103423978  # of a normal number cut off at two deviations
-    values = _truncated_normal(key, 1 << (math.prod(shape) - 1).bit_length())
-    return _shaped(values, shape, jnp.float32(deviation))
-
-
-def _he_transposed(key: Array, shape: Shape) -> Array:
-    return _he(key, shape, math.prod(shape) // shape[-2])
-
-
-def _signs(key: Array, shape: Shape) -> Array:
-    return jax.random.rademacher(key, shape, jnp.float32)
 
 
 class Parameter(NamedTuple):
@@ -131,9 +98,9 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             window = ops.per_dimension(leaf.kernel, spatial, "kernel")
             if channels % groups or width % groups:
                 raise ValueError(f"{groups} groups divide neither {channels} channels nor {width} evenly")
-            params = {"kernel": Parameter((*window, channels // groups, width), _he)}
+            params = {"kernel": Parameter((*window, channels // groups, width), initializers.he)}
             if leaf.bias:
-                params["bias"] = Parameter((width,), _zeros)
+                params["bias"] = Parameter((width,), initializers.zeros)
             placed = ops.slide("Conv", sizes, window, leaf.stride, leaf.padding, leaf.dilation)
             return Layout((*placed.output, width), params)
         case ConvTranspose():
@@ -142,9 +109,9 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             if channels % groups or width % groups:
                 raise ValueError(f"{groups} groups divide neither {channels} channels nor {width} evenly")
             placed = ops.transposed_window(sizes, window, leaf.stride, leaf.padding, leaf.output_padding, leaf.dilation)
-            params = {"kernel": Parameter((*window, width // groups, channels), _he_transposed)}
+            params = {"kernel": Parameter((*window, width // groups, channels), initializers.he_transposed)}
             if leaf.bias:
-                params["bias"] = Parameter((width,), _zeros)
+                params["bias"] = Parameter((width,), initializers.zeros)
             return Layout((*placed.sizes, width), params)
         case Dense():
             if spatial:
@@ -152,16 +119,26 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                     f"a dense layer takes a vector, not {times(shape)}: put Flatten or GlobalPool before it"
                 )
             width = _positive(leaf.width, "width")
-            params = {"kernel": Parameter((channels, width), _he)}
+            params = {"kernel": Parameter((channels, width), initializers.he)}
             if leaf.bias:
-                params["bias"] = Parameter((width,), _zeros)
+                params["bias"] = Parameter((width,), initializers.zeros)
             return Layout((width,), params)
         case BatchNorm():
-            params = {"scale": Parameter((channels,), _ones)} if leaf.scale else {}
-            params["bias"] = Parameter((channels,), _zeros)
-            return Layout(shape, params, {"mean": Parameter((channels,), _zeros), "var": Parameter((channels,), _ones)})
+            params = {"scale": Parameter((channels,), initializers.ones)} if leaf.scale else {}
+            params["bias"] = Parameter((channels,), initializers.zeros)
+            return Layout(
+                shape,
+                params,
+                {"mean": Parameter((channels,), initializers.zeros), "var": Parameter((channels,), initializers.ones)},
+            )
         case LayerNorm():
-            return Layout(shape, {"scale": Parameter((channels,), _ones), "bias": Parameter((channels,), _zeros)})
+            return Layout(
+                shape,
+                {
+                    "scale": Parameter((channels,), initializers.ones),
+                    "bias": Parameter((channels,), initializers.zeros),
+                },
+            )
         case LocalResponseNorm():
             _positive(leaf.size, "size")
             return Layout(shape)
@@ -201,14 +178,14 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                 raise ValueError(f"there are no channels {start} to {end} in {channels}")
             return Layout((*sizes, end - start))
         case Scale(value, trainable):
-            return Layout(shape, {"scale": Parameter((channels,), _constant(value))} if trainable else {})
+            return Layout(shape, {"scale": Parameter((channels,), initializers.constant(value))} if trainable else {})
         case Bias(per_place):
-            return Layout(shape, {"bias": Parameter(shape if per_place else (channels,), _zeros)})
+            return Layout(shape, {"bias": Parameter(shape if per_place else (channels,), initializers.zeros)})
         case RadialBasis():
             if spatial:
                 raise ValueError(f"a RadialBasis takes a vector, not {times(shape)}: put Flatten before it")
             width = _positive(leaf.width, "width")
-            return Layout((width,), {}, {"centers": Parameter((channels, width), _signs)})
+            return Layout((width,), {}, {"centers": Parameter((channels, width), initializers.signs)})
         case Flatten():
             return Layout((math.prod(shape),))
         case Act(name):
