@@ -18,6 +18,7 @@ from jaxcnn.analysis import screen_width, summary_csv, summary_json
 from jaxcnn.config import TrainConfig
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.graph_picture import dot
+from jaxcnn.layout import times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -225,8 +226,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     images, size = dataset.test.images, len(dataset.test.labels)
     if images.shape[1:] != facts.input or dataset.classes != facts.classes:
         raise InputError(
-            f"{dataset.name} has {len(dataset.classes)} classes of {'x'.join(map(str, images.shape[1:]))} images, but "
-            f"{arguments.folder} was trained on {'x'.join(map(str, facts.input))} in the {len(facts.classes)} classes "
+            f"{dataset.name} has {len(dataset.classes)} classes of {times(images.shape[1:])} images, but "
+            f"{arguments.folder} was trained on {times(facts.input)} in the {len(facts.classes)} classes "
             f"{', '.join(facts.classes[:20])}"
         )
     steps = compiled(Task(net, optax.identity(), facts.mean, facts.std))
@@ -271,7 +272,7 @@ def _predict_pretrained(arguments: argparse.Namespace) -> int:
     arguments.network = str(arguments.folder)
     net, params, batch_stats, shape, preprocess = loaded(arguments, arguments.weights)
     if shape[0] != shape[1] or shape[-1] != 3:
-        raise InputError(f"--weights predicts from square images in color, not {'x'.join(map(str, shape))}")
+        raise InputError(f"--weights predicts from square images in color, not {times(shape)}")
     with input_errors():
         images = jnp.asarray(np.stack([preprocess(path) for path in arguments.images]))
         logits, _ = jaxcnn.apply(net, params, batch_stats, images)
@@ -311,7 +312,7 @@ def _summary(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.network} is your own network: give its --input HEIGHT WIDTH CHANNELS")
     if len(shape) < 2 or min(shape) < 1 or (known and len(shape) != len(known.input)):
         raise InputError(f"--input takes height, width and channels, each at least 1, not {' '.join(map(str, shape))}")
-    with input_errors(f"network {arguments.network!r} cannot take images of {'x'.join(map(str, shape))}"):
+    with input_errors(f"network {arguments.network!r} cannot take images of {times(shape)}"):
         if arguments.format:
             print(_SUMMARIES[arguments.format](net, shape))
         else:

@@ -18,7 +18,7 @@ from jaxcnn.data import Dataset, load
 from jaxcnn.data.augment import channel_statistics
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.forward import apply
-from jaxcnn.layout import Params, abstract
+from jaxcnn.layout import Params, abstract, times
 from jaxcnn.results import Facts, read_run
 from jaxcnn.rewrite import freeze
 from jaxcnn.spec import Spec
@@ -50,7 +50,7 @@ def prepare(config: TrainConfig, *, start: bool = True) -> Plan:
     shape = dataset.train.images.shape[1:]
     with input_errors():
         net = create(config.network, classes=len(dataset.classes), **config.network_options)
-    with input_errors(f"network {config.network!r} cannot take images of {'x'.join(map(str, shape))}"):
+    with input_errors(f"network {config.network!r} cannot take images of {times(shape)}"):
         _check_forward(net, shape, len(dataset.classes))
     with input_errors("freeze"):
         net, frozen = freeze(net, config.freeze)

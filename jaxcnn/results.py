@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxcnn.config import TrainConfig, from_json, to_json
@@ -32,8 +29,13 @@ class Facts(NamedTuple):
 
 def write_json(path: Path, value: Any) -> None:
     """Write a file whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    partial.write_text(text)
     os.replace(partial, path)
 
 
@@ -118,9 +120,7 @@ def read_metrics(folder: Path, last_step: int) -> list[dict[str, Any]]:
 
 def write_metrics(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Write metrics.jsonl: one JSON object a line, one line an epoch."""
-    partial = folder / "metrics.jsonl.partial"
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(partial, folder / "metrics.jsonl")
+    write_text(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def fingerprint(params: Params, batch_stats: Params) -> str:
@@ -133,26 +133,6 @@ def fingerprint(params: Params, batch_stats: Params) -> str:
                 digest.update(f"{path}.{name} {array.dtype} {array.shape}\n".encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """The versions that a figure depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-
-
-def machine() -> str:
-    """The processor, the number of its cores, and the accelerators in use."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    devices = jax.devices()
-    accelerators = "" if devices[0].platform == "cpu" else f", {len(devices)} x {devices[0].device_kind}"
-    return f"{model}, {cores} cores{accelerators}"
 
 
 def draw_curves(path: Path, rows: list[dict[str, Any]], title: str) -> None:

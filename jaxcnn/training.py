@@ -17,17 +17,18 @@ from jaxcnn.data import Split
 from jaxcnn.data.batches import Batch, epoch_key, epoch_order, padded
 from jaxcnn.devices import compiled
 from jaxcnn.interrupts import Interrupted, stop_requests
+from jaxcnn.layout import times
+from jaxcnn.machine import machine, versions
 from jaxcnn.plan import Plan, initial_key, prepare
 from jaxcnn.progress import Reporter, Stopwatch, reporting, show_result
 from jaxcnn.results import (
+    PACKAGES,
     check_folder,
     draw_confusion,
     draw_curves,
     fingerprint,
-    machine,
     open_run,
     read_metrics,
-    versions,
     write_json,
     write_metrics,
 )
@@ -193,7 +194,7 @@ def _train(run: _Run, stops: list[int], total: int, console: Console) -> None:
 def _introduce(console: Console, plan: Plan) -> None:
     dataset, config = plan.dataset, plan.config
     train, test = len(dataset.train.labels), len(dataset.test.labels)
-    shape = "x".join(map(str, plan.facts.input))
+    shape = times(plan.facts.input)
     console.print(
         f"{config.network} on {dataset.name}: {train:,} training and {test:,} test images "
         f"of {shape}, {len(dataset.classes)} classes; epochs: {config.epochs} of {plan.steps_per_epoch:,} steps",
@@ -282,7 +283,7 @@ def _conclude(run: _Run, command: str, console: Console) -> dict[str, Any]:
         "train_top5": train.top5, "test_top5": test.top5, "train_loss": train.loss, "test_loss": test.loss,
         "params_sha256": fingerprint(run.state.params, run.state.batch_stats),
         "seconds": round(seconds, 2), "images_per_second": round(speed, 1),
-        "versions": versions(), "machine": machine(), "command": command,
+        "versions": versions(PACKAGES), "machine": machine(), "command": command,
     }  # fmt: skip
     title = (
         f"{config.network} on {plan.dataset.name}: {test.accuracy:.2%} of {len(plan.dataset.test.labels):,} test images"

@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "ops": 0, "spec": 0, "errors": 0, "interrupts": 0,
-    "zoo": 1, "layout": 1,
+    "ops": 0, "spec": 0, "errors": 0, "interrupts": 0, "machine": 0,
+    "zoo": 1, "initializers": 1, "layout": 1,
     "forward": 2, "receptive": 2, "analysis": 2, "graph_picture": 2, "rewrite": 2, "weights": 2,
     "": 2.5,  # jaxcnn/__init__.py gathers what stands below it
     "config": 3, "losses": 3, "optimizer": 3, "data": 3, "checkpoint": 3, "steps": 3, "devices": 3, "plan": 3,

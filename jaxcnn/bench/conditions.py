@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import os
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 import jax
 import numpy as np
 
 from jaxcnn.bench.measure import Contender, Plan, Timing, interleave
 from jaxcnn.bench.peers import Peer, installed
-from jaxcnn.results import machine
+from jaxcnn.machine import cores, machine, versions
 
 PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "keras", "torch", "numpy")
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare(peers: Sequence[Peer]) -> str:
@@ -43,13 +35,8 @@ def prepare(peers: Sequence[Peer]) -> str:
 
 
 def _versions() -> str:
-    found = [f"Python {platform.python_version()}"]
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(found)
+    found = versions(PACKAGES)
+    return ", ".join([f"Python {found.pop('python')}", *(f"{name} {number}" for name, number in found.items())])
 
 
 def speed(product: Timing, size: int) -> float:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import jax
-
 from jaxcnn.errors import InputError
+from jaxcnn.machine import machine, versions
+from jaxcnn.results import write_text
 from jaxcnn.verify import libraries
 from jaxcnn.verify.ledger import CHECKS, Row
 from jaxcnn.verify.operations import OPERATIONS
@@ -120,27 +117,9 @@ def _operations(ledger: Ledger) -> list[str]:
 
 
 def _versions() -> str:
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return ", ".join(found)
-
-
-def machine() -> str:
-    """The processor, its cores and the devices."""
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        names = [
-            line.partition(":")[2].strip() for line in information.read_text().splitlines() if "model name" in line
-        ]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    kinds = {device.device_kind for device in jax.devices()}
-    return f"{model}, {cores} cores, {jax.device_count()} JAX device(s): {', '.join(sorted(kinds))}"
+    found = versions(PACKAGES)
+    named = [f"{name} {found.get(name, 'not installed')}" for name in PACKAGES]
+    return ", ".join([*named, f"Python {found['python']}"])
 
 
 def _absent() -> list[str]:
@@ -171,7 +150,7 @@ def markdown(ledger: Ledger) -> str:
         "# Conformance", "", f"{verdict[0].upper()}{verdict[1:]}. Every case is in conformance.csv.", "",
         *_reds(ledger), "## How", "",
         f"- command: `{ledger.command}`", f"- seed: {ledger.seed}", f"- seconds: {ledger.seconds:.0f}",
-        f"- machine: {machine()}", f"- versions: {_versions()}, Python {platform.python_version()}", "",
+        f"- machine: {machine()}", f"- versions: {_versions()}", "",
         f"{ledger.left_out:,} more cases were left out because PyTorch or Keras cannot express them.", "",
         *_absent(), *UNITS.splitlines(), "", *_checks(ledger), *_operations(ledger), *_roundings(ledger),
     ]  # fmt: skip
@@ -184,9 +163,7 @@ def write(ledger: Ledger, folder: Path) -> tuple[Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text(text)
-            os.replace(partial, path)
+            write_text(path, text)
     except OSError as error:
         raise InputError(f"cannot write to the folder {folder}: {error.strerror or error}") from error
     summary, every = texts
