@@ -9,7 +9,7 @@ import shlex
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import jax
 
@@ -19,13 +19,8 @@ from jaxcnn.config import TrainConfig
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.graph_picture import dot
 from jaxcnn.layout import times
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from jaxcnn.layout import Params, Shape
-    from jaxcnn.plan import Trained
-    from jaxcnn.spec import Spec
+from jaxcnn.named import add_network_argument, add_network_options, named
+from jaxcnn.restored import add_checkpoint_option, of_run, restored
 
 BAD_INPUT, FAILED = 2, 1
 
@@ -62,25 +57,18 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="measure a trained network on its test images")
     evaluate.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run, such as results/digits")
-    _checkpoint_option(evaluate)
+    add_checkpoint_option(evaluate)
     evaluate.add_argument("--source", help="other data than the run's: digits, idx:DIR, folder:PATH or tfds:NAME")
     evaluate.set_defaults(run=_evaluate)
 
-    predict = commands.add_parser("predict", help="say what a trained network sees in images")
-    predict.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run, or with --weights a network")
-    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="JPEG or PNG files")
-    predict.add_argument("--weights", help="of the network: imagenet, or a file of PyTorch's or Keras's weights")
-    from jaxcnn.weights.command import add_convert_options, add_diff_options, add_network_options
+    from jaxcnn.predict import add_predict_options
 
-    add_network_options(predict)
-    _checkpoint_option(predict)
-    predict.set_defaults(run=_predict)
+    add_predict_options(commands.add_parser("predict", help="say what a trained network sees in images"))
 
     summary = commands.add_parser("summary", help="print a network's layers, shapes, parameters and operations")
     summary.description = "Print a network's layers. In a narrow terminal the last columns are left out."
-    summary.add_argument("network", metavar="NET", help="a name that `jaxcnn models` lists, or module:function")
-    summary.add_argument("--input", type=int, nargs="+", metavar="N", help="height, width and channels of an image")
-    summary.add_argument("--classes", type=int, help="the number of classes (the network's own default otherwise)")
+    add_network_argument(summary)
+    add_network_options(summary, any_rank=True)
     formats = summary.add_mutually_exclusive_group()
     for name, what in {"json": "JSON", "csv": "comma-separated values", "dot": "a graph for Graphviz's dot"}.items():
         formats.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=f"print {what}")
@@ -94,19 +82,17 @@ def _parser() -> argparse.ArgumentParser:
 
     add_options(commands.add_parser("bench", help="measure the speed beside lax, Flax, Keras and PyTorch"))
 
+    from jaxcnn.weights.command import add_convert_options, add_diff_options
+
     convert = commands.add_parser("convert", help="convert weights of PyTorch, Keras or a run to another file")
-    add_convert_options(convert, _of_run)
-    _checkpoint_option(convert)
+    add_convert_options(convert, of_run)
+    add_checkpoint_option(convert)
     add_diff_options(commands.add_parser("diff", help="find the first layer that differs from a peer's activations"))
 
     from jaxcnn.verify.command import add_options as add_verify_options
 
     add_verify_options(commands.add_parser("verify", help="check every operation against its definition in loops"))
     return parser
-
-
-def _checkpoint_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="which of the run's checkpoints")
 
 
 # train
@@ -184,32 +170,7 @@ def _train(arguments: list[str], program: str) -> int:
     return 0
 
 
-# evaluate, predict
-
-
-def _restored(folder: Path, which: Literal["last", "best"]) -> Trained:
-    """A run's config, facts, network, parameters and statistics."""
-    from jaxcnn.plan import trained
-
-    sys.path.insert(0, str(Path.cwd()))
-    if not folder.is_dir() and str(folder) in jaxcnn.zoo.NETWORKS:
-        raise InputError(f"{folder} is a network, not a run: give its --weights, imagenet or a file")
-    if not folder.is_dir():
-        others = sorted(str(p.parent) for p in folder.parent.glob("*/config.json"))
-        raise InputError(f"there is no run {folder}; there are: {', '.join(others) or 'none'}")
-    return trained(folder, which)
-
-
-def _of_run(arguments: argparse.Namespace) -> tuple[str, Spec, Params, Params, Shape]:
-    _refuse_options(arguments, arguments.source)
-    config, facts, net, params, batch_stats = _restored(Path(arguments.source), arguments.checkpoint)
-    return config.network, net, params, batch_stats, facts.input
-
-
-def _refuse_options(arguments: argparse.Namespace, run: str | Path) -> None:
-    given = [name for name in ("network", "classes", "variant", "input") if getattr(arguments, name, None) is not None]
-    if given:
-        raise InputError(f"{run} is a run, which knows its network: leave out --{' --'.join(given)}")
+# evaluate
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -221,7 +182,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from jaxcnn.progress import confusion_text
     from jaxcnn.steps import Task, evaluate
 
-    config, facts, net, params, batch_stats = _restored(arguments.folder, arguments.checkpoint)
+    config, facts, net, params, batch_stats = restored(arguments.folder, arguments.checkpoint)
     dataset = load(replace(config.data, source=arguments.source) if arguments.source else config.data)
     images, size = dataset.test.images, len(dataset.test.labels)
     if images.shape[1:] != facts.input or dataset.classes != facts.classes:
@@ -241,60 +202,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _predict(arguments: argparse.Namespace) -> int:
-    import jax.numpy as jnp
-    import numpy as np
-    from rich.console import Console
-
-    from jaxcnn.data.augment import normalize
-    from jaxcnn.data.images import read_image
-
-    if arguments.weights:
-        return _predict_pretrained(arguments)
-    _, facts, net, params, batch_stats = _restored(arguments.folder, arguments.checkpoint)
-    _refuse_options(arguments, arguments.folder)
-    height, width, channels = facts.input
-    images = np.stack([read_image(path, (height, width), channels) for path in arguments.images])
-    logits, _ = jaxcnn.apply(net, params, batch_stats, normalize(jnp.asarray(images), facts.mean, facts.std))
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    for path, probabilities in zip(arguments.images, np.asarray(jax.nn.softmax(logits)), strict=True):
-        console.print(f"{path}\n{_bars(probabilities, facts.classes)}")
-    return 0
-
-
-def _predict_pretrained(arguments: argparse.Namespace) -> int:
-    import jax.numpy as jnp
-    import numpy as np
-    from rich.console import Console
-
-    from jaxcnn.weights.command import loaded
-
-    arguments.network = str(arguments.folder)
-    net, params, batch_stats, shape, preprocess = loaded(arguments, arguments.weights)
-    if shape[0] != shape[1] or shape[-1] != 3:
-        raise InputError(f"--weights predicts from square images in color, not {times(shape)}")
-    with input_errors():
-        images = jnp.asarray(np.stack([preprocess(path) for path in arguments.images]))
-        logits, _ = jaxcnn.apply(net, params, batch_stats, images)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    for path, probabilities in zip(arguments.images, np.asarray(jax.nn.softmax(logits)), strict=True):
-        classes = preprocess.classes
-        if len(classes) != len(probabilities):  # another classifier than the published one
-            classes = tuple(f"class {number}" for number in range(len(probabilities)))
-        console.print(f"{path}\n{_bars(probabilities, classes)}")
-    return 0
-
-
-def _bars(probabilities: np.ndarray, classes: tuple[str, ...], most: int = 5, width: int = 30) -> str:
-    best = probabilities.argsort()[::-1][:most]
-    longest = max(len(classes[index]) for index in best)
-    lines = []
-    for index in best:
-        bar = "█" * round(width * float(probabilities[index]))
-        lines.append(f"  {classes[index]:<{longest}}  {probabilities[index]:7.2%}  {bar}".rstrip())
-    return "\n".join(lines)
-
-
 # summary
 
 
@@ -302,16 +209,7 @@ _SUMMARIES = {"json": summary_json, "csv": summary_csv, "dot": dot}
 
 
 def _summary(arguments: argparse.Namespace) -> int:
-    sys.path.insert(0, str(Path.cwd()))
-    options = {} if arguments.classes is None else {"classes": arguments.classes}
-    known = jaxcnn.zoo.NETWORKS.get(arguments.network)
-    with input_errors():
-        net = jaxcnn.create(arguments.network, **options)
-    shape = tuple(arguments.input or (known.input if known else ()))
-    if not shape:
-        raise InputError(f"{arguments.network} is your own network: give its --input HEIGHT WIDTH CHANNELS")
-    if len(shape) < 2 or min(shape) < 1 or (known and len(shape) != len(known.input)):
-        raise InputError(f"--input takes height, width and channels, each at least 1, not {' '.join(map(str, shape))}")
+    net, _, shape = named(arguments)
     with input_errors(f"network {arguments.network!r} cannot take images of {times(shape)}"):
         if arguments.format:
             print(_SUMMARIES[arguments.format](net, shape))

@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "ops": 0, "spec": 0, "errors": 0, "interrupts": 0, "machine": 0,
     "zoo": 1, "initializers": 1, "layout": 1,
-    "forward": 2, "receptive": 2, "analysis": 2, "graph_picture": 2, "rewrite": 2, "weights": 2,
+    "forward": 2, "receptive": 2, "analysis": 2, "graph_picture": 2, "rewrite": 2, "weights": 2, "named": 2,
     "": 2.5,  # jaxcnn/__init__.py gathers what stands below it
     "config": 3, "losses": 3, "optimizer": 3, "data": 3, "checkpoint": 3, "steps": 3, "devices": 3, "plan": 3,
-    "models_table": 3, "progress": 3, "results": 3, "training": 3, "bridge": 3, "pretrained": 3,
-    "visualize": 4, "compress": 4, "report": 4, "bench": 4, "verify": 4,
+    "models_table": 3, "progress": 3, "results": 3, "training": 3, "bridge": 3, "restored": 3,
+    "visualize": 4, "compress": 4, "report": 4, "bench": 4, "verify": 4, "predict": 4,
     "cli": 5, "__main__": 5,
     "train": 6,  # train.py, beside the package
 }  # fmt: skip

@@ -172,3 +172,12 @@ def test_in_a_terminal_no_line_is_longer_than_it(capsys, monkeypatch):
     assert main(["summary", "resnet18"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80 and lines[0].split() == ["layer", "kind", "output", "parameters", "MACs", "field"]
+
+
+def test_the_command_takes_the_variant(capsys: pytest.CaptureFixture[str]):
+    counts = []
+    for variant in [], ["--variant", "keras"]:  # Keras's convolutions have biases before BatchNorm
+        assert main(["summary", "resnet50", "--json", "--classes", "7", *variant]) == 0
+        counts.append(sum(layer["parameters"] for layer in json.loads(capsys.readouterr().out)["layers"]))
+    keras = jaxcnn.create("resnet50", classes=7, variant="keras")
+    assert counts[1] == totals(layers(keras, (224, 224, 3)))["parameters"] == counts[0] + 26_560

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from jaxcnn import zoo
 from jaxcnn.errors import InputError, input_errors
 from jaxcnn.layout import Params, Shape, parameter_count, times
+from jaxcnn.named import add_network_argument, add_network_options, named
 from jaxcnn.spec import Spec
 from jaxcnn.weights.difference import differences
 from jaxcnn.weights.files import WRITABLE, read, write
@@ -49,7 +48,7 @@ def add_convert_options(
 def add_diff_options(parser: argparse.ArgumentParser) -> None:
     """Describe `jaxcnn diff`."""
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _RECIPE
-    parser.add_argument("network", metavar="NET", help="a name that `jaxcnn models` lists, or module:function")
+    add_network_argument(parser)
     parser.add_argument("weights", metavar="WEIGHTS", help="a file of PyTorch's or Keras's weights, or imagenet")
     parser.add_argument("image", type=Path, metavar="IMAGE", help="a photograph, or .npy: a preprocessed (H, W, C)")
     parser.add_argument("--dump", required=True, type=Path, metavar="FILE.npz", help="the peer's activations")
@@ -61,27 +60,13 @@ def add_diff_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_diff)
 
 
-def add_network_options(parser: argparse.ArgumentParser) -> None:
-    """The options that `loaded` reads."""
-    parser.add_argument("--input", type=int, nargs=3, metavar=("H", "W", "C"), help="the network's own by default")
-    parser.add_argument("--classes", type=int, help="the number of classes (the network's own default otherwise)")
-    parser.add_argument("--variant", help="whose network it is where there are several: torchvision or keras")
-
-
 def loaded(arguments: argparse.Namespace, weights: str) -> tuple[Spec, Params, Params, Shape, Preprocessing]:
     """The network that a command line names, with its weights, its input and what they want of an image.
 
     Raises InputError where there is no such network or option, or the weights do not fit.
     """
-    sys.path.insert(0, str(Path.cwd()))  # so that module:function finds a module in the working folder
-    options = {name: getattr(arguments, name) for name in ("classes", "variant")}
-    options = {name: value for name, value in options.items() if value is not None}
-    known = zoo.NETWORKS.get(arguments.network)
+    net, options, shape = named(arguments)
     with input_errors():
-        net = zoo.create(arguments.network, **options)
-        shape = tuple(arguments.input or (known.input if known else ()))
-        if not shape:
-            raise InputError(f"{arguments.network} is your own network: give its --input HEIGHT WIDTH CHANNELS")
         params, batch_stats = load_weights(net, weights_file(arguments.network, weights, options=options), shape)
     return net, params, batch_stats, shape, preprocessing_of(arguments.network, weights, shape, options)
 
