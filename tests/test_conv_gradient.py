@@ -247,3 +247,19 @@ def test_gradient_inside_scan_holds_canonical_convolutions_only(channels, width,
     layouts = set(re.findall(r"dim_labels=(\S+?_\S+?->\w+)", compiled))
     assert layouts <= {"b01f_01io->b01f"}
     assert layouts or window == 1 or options.get("groups") == channels  # these have no convolution at all
+
+
+@over([setting(name) for name in ("1x1, stride 2", "depthwise, stride 2", "3-D groups")])
+def test_where_there_is_a_gpu_the_lowered_program_asks_for_the_platform(
+    case: Convolution, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    x, kernel, gradient = case.inputs()
+
+    def products(x, kernel, gradient):
+        y, backward = jax.vjp(lambda x, kernel: ops.conv(x, kernel, **case.options), x, kernel)
+        return y, *backward(gradient)
+
+    assert "platform_index" in str(jax.make_jaxpr(products)(x, kernel, gradient))
+    expected = case.correlate(x, kernel), case.input_gradient(kernel, gradient), case.kernel_gradient(x, gradient)
+    agree_all(jax.jit(products)(x, kernel, gradient), expected)  # the branch of the CPU, which it is after all

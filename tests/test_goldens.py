@@ -7,6 +7,7 @@ network's own size and at another one that is not square.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,14 +18,14 @@ import pytest
 from goldens import rule
 
 import jaxcnn
-from jaxcnn.spec import Spec
+from jaxcnn import rewrite
+from jaxcnn.spec import Act, BatchNorm, Conv, Leaf, Pool, Spec
 from jaxcnn.weights.places import places
 from jaxcnn.zoo import NETWORKS
 
 FOLDER = Path(__file__).with_name("goldens")
 KERAS = sorted({key.partition("/")[0] for key in np.load(FOLDER / "keras.npz")})
-# float32 through 20 to 500 layers in another order of summation; the least mistake in padding, eps or the divisor of
-# an average pool costs at least 1e-3 (most cost 0.1 to 3)
+# float32 through 20 to 500 layers in another order of summation; slips cost more than 20 times as much (see SLIPS)
 TOLERANCE = 3.5e-5  # of the logits' standard deviation
 # compiled in haste: these programs run once
 HASTY: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
@@ -32,12 +33,13 @@ HEAVY = 2_000_000_000  # multiply-accumulates: seconds each
 MANY = {"nasnet_mobile"}  # layers, too
 
 
+def marks_of(name: str) -> list[pytest.MarkDecorator]:
+    heavy = name in MANY or jaxcnn.macs(jaxcnn.create(name), NETWORKS[name].input) > HEAVY
+    return [pytest.mark.slow] if heavy else []
+
+
 def marked(names: list[str]) -> list:
-    return [
-        pytest.param(name, marks=[pytest.mark.slow] if macs > HEAVY or name in MANY else [])
-        for name in names
-        for macs in [jaxcnn.macs(jaxcnn.create(name), NETWORKS[name].input)]
-    ]
+    return [pytest.param(name, marks=marks_of(name)) for name in names]
 
 
 @cache
@@ -51,9 +53,20 @@ def of_torchvision(net: Spec, shape: tuple[int, int, int]):
     return jaxcnn.from_torch(net, rule.torch_weights(shapes), shape)
 
 
+def of_keras(name: str, net: Spec, shape: tuple[int, ...], number: int):
+    """Parameters and statistics by the rule, through the importer; `number` of the size."""
+    variables = json.loads(str(goldens("keras")[f"{name}/variables{number}"]))
+    arrays = rule.keras_weights([(variable, tuple(sizes)) for variable, sizes in variables])
+    return jaxcnn.from_keras(net, arrays, shape)
+
+
+def error_of(ours, theirs: np.ndarray) -> float:
+    """The largest difference of the logits, in their standard deviations."""
+    return np.abs(np.asarray(ours)[0].astype(np.float64) - theirs).max() / theirs.astype(np.float64).std()
+
+
 def assert_same_logits(ours, theirs: np.ndarray) -> None:
-    error = np.abs(np.asarray(ours)[0].astype(np.float64) - theirs).max() / theirs.astype(np.float64).std()
-    assert error < TOLERANCE
+    assert error_of(ours, theirs) < TOLERANCE
 
 
 def forward(net: Spec, params, stats, shape):
@@ -83,9 +96,7 @@ def test_logits_are_those_of_keras(name: str):
     golden = goldens("keras")
     net = jaxcnn.create(name, **({} if NETWORKS[name].peer == "keras" else {"variant": "keras"}))
     for number, shape in enumerate(rule.sizes(name, NETWORKS[name].input, "keras")):
-        variables = json.loads(str(golden[f"{name}/variables{number}"]))
-        arrays = rule.keras_weights([(variable, tuple(sizes)) for variable, sizes in variables])
-        params, stats = jaxcnn.from_keras(net, arrays, shape)
+        params, stats = of_keras(name, net, shape, number)
         assert_same_logits(forward(net, params, stats, shape).output, golden[f"{name}/logits{number}"])
 
 
@@ -94,3 +105,33 @@ def test_every_network_with_a_peer_has_its_goldens():
         wanted = {name for name, entry in NETWORKS.items() if entry.peer == peer}
         assert wanted <= {key.partition("/")[0] for key in goldens(peer)}
     assert sum(file.stat().st_size for file in FOLDER.glob("*.npz")) < 1_000_000  # bytes
+
+
+SLIPS = {  # what is most easily got wrong, and a network that has it: leaf, right value, wrong value
+    "Keras's eps": ("mobilenet_v2", BatchNorm, {"eps": 1e-5}, {"eps": 1e-3}),
+    "an eps ten times too large": ("mobilenet_v2", BatchNorm, {"eps": 1e-5}, {"eps": 1e-4}),
+    "ReLU for ReLU6": ("mobilenet_v2", Act, {"name": "relu6"}, {"name": "relu"}),
+    "TensorFlow's padding": ("shufflenet_v2_x0_5", Conv, {"stride": 2}, {"padding": "same"}),
+    "PyTorch's padding": ("mobilenet", Conv, {"stride": 2}, {"padding": "half"}),
+    "pools rounded down": ("googlenet", Pool, {"ceil_mode": True}, {"ceil_mode": False}),
+    "pools rounded up": ("resnet18", Pool, {"ceil_mode": False}, {"ceil_mode": True}),
+    "the padding averaged too": ("nasnet_mobile", Pool, {"count_include_pad": False}, {"count_include_pad": True}),
+}
+
+
+@pytest.mark.parametrize("slip", [pytest.param(slip, marks=marks_of(name)) for slip, (name, *_) in SLIPS.items()])
+def test_a_slip_is_seen(slip: str):
+    name, kind, right, wrong = SLIPS[slip]
+
+    def change(_: str, leaf: Leaf) -> Leaf:
+        same = isinstance(leaf, kind) and all(getattr(leaf, field) == value for field, value in right.items())
+        return replace(leaf, **wrong) if same else leaf
+
+    net = jaxcnn.create(name)
+    slipped = rewrite.map_leaves(net, change)
+    assert slipped != net
+    peer, own = NETWORKS[name].peer, NETWORKS[name].input
+    assert peer
+    params, stats = of_torchvision(net, own) if peer == "torchvision" else of_keras(name, net, own, 0)
+    output = forward(slipped, params, stats, own).output
+    assert error_of(output, goldens(peer)[f"{name}/logits0"]) > 20 * TOLERANCE
