@@ -20,7 +20,7 @@ from jaxcnn.cli import main
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.M | re.S)
-RUN_BY_CI = {"pip install -e . && python train.py", "pip install -e '.[test]' && pytest"}
+RUN_BY_CI = {"pip install -e . && python train.py", "pip install -e '.[test]' && pytest -n 2"}
 SHARED = Path(os.environ.get("JAXCNN_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
 

@@ -49,12 +49,20 @@ def names() -> list[str]:
 def measure(
     chosen: Sequence[str], peers: Sequence[Peer], batch: int, plan: Plan, say: Say, notes: list[str]
 ) -> Iterator[Measured]:
-    """Time one chosen program after the other; nothing is run. Peers other than `PEERS` are passed over."""
+    """Time one chosen program after the other; nothing is run. Peers other than `PEERS` are passed over.
+
+    A program has at most `plan.rounds` rounds, and no more when they have taken four times `plan.budget`, but at least
+    `plan.least`.
+    """
     measured = [peer.name for peer in peers if peer.name in PEERS]
     for label in chosen:
         name, _, program = label.partition("/")
         net, shape = create(name), NETWORKS[name].input
-        rounds = [[_seconds(peer, program, net, (batch, *shape)) for peer in measured] for _ in range(plan.first_runs)]
+        rounds, start = [], time.perf_counter()
+        while len(rounds) < plan.least or (
+            len(rounds) < plan.rounds and time.perf_counter() - start < 4 * plan.budget
+        ):  # fmt: skip
+            rounds.append([_seconds(peer, program, net, (batch, *shape)) for peer in measured])
         traced, compiled_ = (
             {
                 peer: Timing(tuple(seconds[place][part] for seconds in rounds))
@@ -129,10 +137,10 @@ def _flax(net: Spec, shape: tuple[int, ...], training: bool) -> Callable[[], Any
 
 
 LEGEND = """\
-Seconds: the median over rounds, and the first and third quartile; in each round every contender traces and compiles in
-turn, with empty caches. Nothing is run. `forward` is the network in evaluation; `step` is the forward pass in training,
-mean cross-entropy, the backward pass and Adam; for jaxcnn it is the very step of `jaxcnn train`, which also normalizes
-the pixels, counts right answers and guards against values that are not finite.
+Seconds: the median over 3 to 15 rounds, and the first and third quartile; in each round every contender traces and
+compiles in turn, with empty caches. Nothing is run. `forward` is the network in evaluation; `step` is the forward pass
+in training, mean cross-entropy, the backward pass and Adam; for jaxcnn it is the very step of `jaxcnn train`, which
+also normalizes the pixels, counts right answers and guards against values that are not finite.
 """
 
 

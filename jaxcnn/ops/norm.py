@@ -50,11 +50,13 @@ def batch_norm(
 
 
 def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array, eps: float = 1e-5) -> Array:
-    """(x - mean) / sqrt(variance + eps) * scale + bias, per channel; as one product and one sum."""
+    """(x - mean) / sqrt(variance + eps) * scale + bias, per channel."""
     _per_channel("normalize", x, mean=mean, variance=variance, scale=scale, bias=bias)
     mean, variance, bias = (array.astype(wide(x.dtype)) for array in (mean, variance, bias))
     factor = lax.rsqrt(variance + eps) * (1 if scale is None else scale.astype(mean.dtype))
-    return (x.astype(mean.dtype) * factor + (bias - mean * factor)).astype(x.dtype)
+    over = partial(lax.broadcast_in_dim, shape=x.shape, broadcast_dimensions=(x.ndim - 1,))
+    centered = lax.sub(x.astype(mean.dtype), over(mean))  # lax's functions are traced in half the time of operators
+    return lax.add(lax.mul(centered, over(factor)), over(bias)).astype(x.dtype)
 
 
 def running_average(old: Array, new: Array, momentum: float) -> Array:
@@ -120,23 +122,23 @@ def _batch_norm(eps, x, scale, bias, weight):
 def _batch_norm_forward(eps, x, scale, bias, weight):
     values, factor, offset = (array.astype(wide(x.dtype)) for array in (x, scale, bias))
     count = _count(x, weight)
+    share = 1 / count
     near = values[0].mean(tuple(range(x.ndim - 2)))
-    mean = _total(values, weight) / count
-    variance = jnp.maximum(_total(jnp.square(values - near), weight) / count - jnp.square(mean - near), 0)
+    mean = _total(values, weight) * share
+    variance = jnp.maximum(_total(jnp.square(values - near), weight) * share - jnp.square(mean - near), 0)
     inverse = lax.rsqrt(variance + eps)
     y = (values - mean) * (inverse * factor) + offset
-    return (y.astype(x.dtype), mean, variance, count), (x, scale, mean, inverse, weight)
+    return (y.astype(x.dtype), mean, variance, count), (x, scale, mean, inverse, weight, share)
 
 
 def _batch_norm_backward(eps, residuals, gradients):
-    x, scale, mean, inverse, weight = residuals
+    x, scale, mean, inverse, weight, share = residuals
     gradient = gradients[0].astype(mean.dtype)
-    count = _count(x, weight)
-    centered = x.astype(mean.dtype) - mean
-    all_axes = tuple(range(x.ndim - 1))
+    values, all_axes = x.astype(mean.dtype), tuple(range(x.ndim - 1))
     dbias = gradient.sum(all_axes)
-    dscale = (gradient * centered).sum(all_axes) * inverse
-    through_statistics = dbias / count + centered * (dscale * inverse / count)
+    # values - mean is computed for each of its readers: XLA would write it to memory if it saw that they are the same
+    dscale = (gradient * (values - lax.optimization_barrier(mean))).sum(all_axes) * inverse
+    through_statistics = dbias * share + (values - mean) * (dscale * inverse * share)
     if weight is not None:
         through_statistics *= weight.reshape(-1, *[1] * (x.ndim - 1))
     dx = (gradient - through_statistics) * (inverse * scale.astype(mean.dtype))
