@@ -119,6 +119,7 @@ def _batch_norm(eps, x, scale, bias, weight):
     return _batch_norm_forward(eps, x, scale, bias, weight)[0]
 
 
+@partial(jax.jit, static_argnums=0, inline=True)  # one trace for all layers of a shape
 def _batch_norm_forward(eps, x, scale, bias, weight):
     values, factor, offset = (array.astype(wide(x.dtype)) for array in (x, scale, bias))
     count = _count(x, weight)
@@ -131,6 +132,7 @@ def _batch_norm_forward(eps, x, scale, bias, weight):
     return (y.astype(x.dtype), mean, variance, count), (x, scale, mean, inverse, weight, share)
 
 
+@partial(jax.jit, static_argnums=0, inline=True)
 def _batch_norm_backward(eps, residuals, gradients):
     x, scale, mean, inverse, weight, share = residuals
     gradient = gradients[0].astype(mean.dtype)
