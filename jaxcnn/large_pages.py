@@ -7,9 +7,11 @@ The C library can ask for pages of 2 MiB instead, but reads that wish only when 
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,10 +33,17 @@ def wanted(environment: Mapping[str, str]) -> dict[str, str] | None:
 def restart() -> None:
     """Start this program again, in the same process, if it has not the large pages that it can have.
 
-    For the beginning of a program: whatever it has done is lost. `GLIBC_TUNABLES=glibc.malloc.hugetlb=0` forbids it.
+    For the beginning of a program, as whatever it has done is lost; nothing happens where other code, a notebook's or a
+    debugger's, waits for this to return. `GLIBC_TUNABLES=glibc.malloc.hugetlb=0` forbids it.
     """
     environment = wanted(os.environ)
-    if environment and sys.executable:
+    if environment and sys.executable and _is_the_program():
         sys.stdout.flush()
         sys.stderr.flush()
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _is_the_program() -> bool:
+    callers = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_stack(None)]
+    own = itertools.dropwhile(lambda name: name == "runpy", reversed(callers))  # that is `python -m`
+    return all(name == "__main__" or name.split(".")[0] == "jaxcnn" for name in own)

@@ -28,6 +28,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+def output(code: str, **more: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    if large_pages.wanted(environment) is None:
+        pytest.skip("this machine has no large pages to ask for")
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment | more, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def be(library: tuple[str, str], policy: str | None) -> None:
@@ -64,14 +72,12 @@ def test_nothing_is_done_where_it_is_done_or_of_no_use(machine, changed, environ
 
 
 def test_a_restarted_program_is_the_same_process_and_has_fewer_page_faults():
-    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
-    if large_pages.wanted(environment) is None:
-        pytest.skip("this machine has no large pages to ask for")
-
-    def faults(**more: str) -> int:
-        command = [sys.executable, "-c", FAULTS]
-        return int(subprocess.run(command, env=environment | more, capture_output=True, text=True, check=True).stdout)
-
-    small = faults(GLIBC_TUNABLES="glibc.malloc.hugetlb=0")
+    small = int(output(FAULTS, GLIBC_TUNABLES="glibc.malloc.hugetlb=0"))
     assert small > 32_000  # 128 MiB in pages of 4 KiB
-    assert faults() < small / 4  # 64 pages of 2 MiB, if the kernel has as many free
+    assert int(output(FAULTS)) < small / 4  # 64 pages of 2 MiB, if the kernel has as many free
+
+
+def test_a_notebook_is_not_restarted():
+    cell = "from jaxcnn import large_pages; large_pages.restart(); import os; print(os.environ.get('GLIBC_TUNABLES'))"
+    assert output(f"exec({cell!r}, {{'__name__': 'notebook'}})") == "None\n"
+    assert output(cell) == "glibc.malloc.hugetlb=1\n"
