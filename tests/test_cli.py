@@ -330,16 +330,21 @@ def test_a_missing_checkpoint_and_a_damaged_config_are_refused(trained, tmp_path
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_is_saved_and_says_how_to_go_on(number, code, tmp_path):
     arguments = ("--data.size", "8", "8", "--network", "mlp", "--epochs", "3000", "--batch-size", "128")
+    before = signal.signal(number, signal.default_int_handler)  # what is ignored here, a process inherits as ignored
     process = subprocess.Popen(
         [sys.executable, "-u", str(ROOT / "train.py"), *arguments], cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
+    signal.signal(number, before)
     assert process.stdout
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            break
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    try:
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                break
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code
     assert "stopped and saved at step" in said and "--resume" in said and "Traceback" not in said
     assert list((tmp_path / "results/digits/checkpoints/last").glob("[0-9]*"))

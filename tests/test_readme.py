@@ -99,7 +99,7 @@ def test_every_block_runs_as_it_is_written(checkout):
 def test_ci_runs_the_two_lines_that_the_tests_cannot():
     script = (ROOT / ".ci" / "run").read_text()
     assert {text.strip() for _, text in BLOCKS} >= RUN_BY_CI
-    assert "pip install -q -e ." in script and "python train.py" in script and "\npytest\n" in script
+    assert "pip install -q -e ." in script and "python train.py" in script and "\npytest -n 2\n" in script
 
 
 @pytest.mark.slow
