@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ from jaxcnn.data.batches import Batch
 from jaxcnn.devices import compiled
 from jaxcnn.forward import apply
 from jaxcnn.layout import abstract, init
+from jaxcnn.losses import cross_entropy
 from jaxcnn.spec import Spec
 from jaxcnn.steps import Task, TrainState, empty_sums
 from jaxcnn.zoo import NETWORKS, create
 
 Say = Callable[[str], None]
 CASES = ("resnet50", "densenet201")
-PROGRAMS = ("forward", "step")
+PROGRAMS = ("forward", "step", "guarded")
 PEERS = ("jaxcnn", "nnx")
 
 
@@ -62,7 +64,9 @@ def measure(
         while len(rounds) < plan.least or (
             len(rounds) < plan.rounds and time.perf_counter() - start < 4 * plan.budget
         ):  # fmt: skip
-            rounds.append([_seconds(peer, program, net, (batch, *shape)) for peer in measured])
+            turn = measured[:: 1 if len(rounds) % 2 == 0 else -1]  # who begins takes turns
+            seconds = {peer: _seconds(peer, program, net, (batch, *shape)) for peer in turn}
+            rounds.append([seconds[peer] for peer in measured])
         traced, compiled_ = (
             {
                 peer: Timing(tuple(seconds[place][part] for seconds in rounds))
@@ -77,11 +81,14 @@ def measure(
 def _seconds(peer: str, program: str, net: Spec, shape: tuple[int, ...]) -> tuple[float, float]:
     """Of tracing and lowering, and of compiling, as in a new process."""
     jax.clear_caches()
+    gc.collect()  # what the one before has left
     lower = {
         ("jaxcnn", "forward"): _own_forward,
         ("jaxcnn", "step"): _own_step,
+        ("jaxcnn", "guarded"): _own_guarded_step,
         ("nnx", "forward"): partial(_flax, training=False),
         ("nnx", "step"): partial(_flax, training=True),
+        ("nnx", "guarded"): partial(_flax, training=True),
     }[peer, program](net, shape)
     start = time.perf_counter()
     lowered = lower()
@@ -97,6 +104,25 @@ def _own_forward(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
 
 
 def _own_step(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
+    """What the step of Flax does, and no more."""
+    params, stats = abstract(net, shape[1:])
+    optimizer = optax.adam(1e-3)
+    given = params, stats, jax.eval_shape(optimizer.init, params)
+
+    def update(params, stats, opt_state, images, labels):
+        def loss_and_stats(params):
+            logits, new = apply(net, params, stats, images, train=True, rng=jax.random.key(0))
+            return cross_entropy(logits, labels).mean(), new
+
+        (loss, stats), gradients = jax.value_and_grad(loss_and_stats, has_aux=True)(params)
+        updates, opt_state = optimizer.update(gradients, opt_state, params)
+        return optax.apply_updates(params, updates), stats, opt_state, loss
+
+    images, labels = jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct(shape[:1], jnp.int32)
+    return lambda: jax.jit(update).lower(*given, images, labels)
+
+
+def _own_guarded_step(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
     """The very step of `jaxcnn train`."""
     task = Task(net, optax.adam(1e-3), (0.5,) * shape[-1], (0.25,) * shape[-1])
 
@@ -139,8 +165,8 @@ def _flax(net: Spec, shape: tuple[int, ...], training: bool) -> Callable[[], Any
 LEGEND = """\
 Seconds: the median over 3 to 15 rounds, and the first and third quartile; in each round every contender traces and
 compiles in turn, with empty caches. Nothing is run. `forward` is the network in evaluation; `step` is the forward pass
-in training, mean cross-entropy, the backward pass and Adam; for jaxcnn it is the very step of `jaxcnn train`, which
-also normalizes the pixels, counts right answers and guards against values that are not finite.
+in training, mean cross-entropy, the backward pass and Adam. `guarded` is the very step of `jaxcnn train`, which also
+normalizes the pixels, counts right answers and guards against values that are not finite, beside NNX's plain one.
 """
 
 
@@ -153,7 +179,8 @@ def report(results: Sequence[Measured], peak: float, batch: int) -> str:
             peer: Timing(tuple(a + b for a, b in zip(timing.seconds, result.compiled[peer].seconds, strict=True)))
             for peer, timing in result.traced.items()
         }
-        rows.append([label, "; ".join(goal.verdict(whole) for goal in never_slower("nnx"))])
+        if result.program != "guarded":  # a peer that does as much is wanting
+            rows.append([label, "; ".join(goal.verdict(whole) for goal in never_slower("nnx"))])
         for part, timings in (("trace", result.traced), ("compile", result.compiled), ("both", whole)):
             lines.append(Line(f"{label}, {part}", timings, None, ()))
     return "\n".join([LEGEND, table(["trace and compile", "wanted"], rows), "", times(lines), ""])
