@@ -344,10 +344,12 @@ def test_every_norm_of_the_zoo_that_follows_a_convolution_folds(name: str):
     assert [jax.tree.map(np.shape, tree) for tree in (params, stats)] == wanted
 
 
-# One network of each structure, at an input about as small as it takes.
+# One network of each family, at an input about as small as it takes.
 SIZES = {
-    "resnet20": 32, "shufflenet_v2_x1_0": 32, "resnet50v2": 32, "resnext50_32x4d": 32, "googlenet": 32,
-    "inception_v3": 75, "xception": 71, "mobilenet_v3_small": 32, "densenet121": 32, "vgg11_bn": 32,
+    "resnet20": 32, "shufflenet_v2_x1_0": 32, "resnet18": 32, "resnet50v2": 32, "resnext50_32x4d": 32,
+    "googlenet": 32, "inception_v3": 75, "bn_inception": 64, "inception_resnet_v2": 75, "xception": 71,
+    "mobilenet": 32, "mobilenet_v2": 32, "mobilenet_v3_small": 32, "shufflenet_v1": 64, "mnasnet0_5": 32,
+    "densenet121": 32, "nasnet_mobile": 32, "efficientnet_b0": 32, "vgg11_bn": 32,
 }  # fmt: skip
 QUICK = ("resnet20", "shufflenet_v2_x1_0")  # the others take 5 to 30 seconds each
 
@@ -355,7 +357,7 @@ QUICK = ("resnet20", "shufflenet_v2_x1_0")  # the others take 5 to 30 seconds ea
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in SIZES]
 )
-def test_networks_of_the_zoo_compute_the_same_when_they_are_folded(name: str):
+def test_a_network_of_every_family_computes_the_same_when_it_is_folded(name: str):
     shape = (SIZES[name], SIZES[name], jaxcnn.zoo.NETWORKS[name].input[-1])
     check_folded(jaxcnn.create(name), shape, STAY.get(name, 0))
 

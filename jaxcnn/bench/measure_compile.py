@@ -60,20 +60,16 @@ def measure(
     for label in chosen:
         name, _, program = label.partition("/")
         net, shape = create(name), NETWORKS[name].input
-        rounds, start = [], time.perf_counter()
+        rounds: list[dict[str, tuple[float, float]]] = []
+        start = time.perf_counter()
         while len(rounds) < plan.least or (
             len(rounds) < plan.rounds and time.perf_counter() - start < 4 * plan.budget
         ):  # fmt: skip
             turn = measured[:: 1 if len(rounds) % 2 == 0 else -1]  # who begins takes turns
-            seconds = {peer: _seconds(peer, program, net, (batch, *shape)) for peer in turn}
-            rounds.append([seconds[peer] for peer in measured])
+            rounds.append({peer: _seconds(peer, program, net, (batch, *shape)) for peer in turn})
         traced, compiled_ = (
-            {
-                peer: Timing(tuple(seconds[place][part] for seconds in rounds))
-                for place, peer in enumerate(measured)
-            }
-            for part in (0, 1)
-        )  # fmt: skip
+            {peer: Timing(tuple(seconds[peer][part] for seconds in rounds)) for peer in measured} for part in (0, 1)
+        )
         say(f"{label}: " + ", ".join(f"{p} {traced[p].median:.2f} + {compiled_[p].median:.2f} s" for p in measured))
         yield Measured(name, program, traced, compiled_)
 
@@ -179,8 +175,7 @@ def report(results: Sequence[Measured], peak: float, batch: int) -> str:
             peer: Timing(tuple(a + b for a, b in zip(timing.seconds, result.compiled[peer].seconds, strict=True)))
             for peer, timing in result.traced.items()
         }
-        if result.program != "guarded":  # a peer that does as much is wanting
-            rows.append([label, "; ".join(goal.verdict(whole) for goal in never_slower("nnx"))])
+        rows.append([label, "; ".join(goal.verdict(whole) for goal in never_slower("nnx"))])
         for part, timings in (("trace", result.traced), ("compile", result.compiled), ("both", whole)):
             lines.append(Line(f"{label}, {part}", timings, None, ()))
     return "\n".join([LEGEND, table(["trace and compile", "wanted"], rows), "", times(lines), ""])
