@@ -28,6 +28,7 @@ BAD_INPUT, FAILED = 2, 1
 def main(arguments: list[str] | None = None, program: str = "jaxcnn") -> int:
     """Run a command line; returns the exit status: 0, 1 (the run failed), 2 (bad input), 128 + signal (stopped)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    sys.path.insert(0, str(Path.cwd()))  # so that module:function finds a module in the working folder
     try:
         if arguments[:1] == ["train"]:
             return _train(arguments[1:], program if program != "jaxcnn" else "jaxcnn train")
@@ -139,7 +140,6 @@ def _values(config: TrainConfig) -> dict[str, Any]:
 def _train(arguments: list[str], program: str) -> int:
     import tyro
 
-    sys.path.insert(0, str(Path.cwd()))  # so that module:function finds a module in the working folder
     if any(word.endswith(".py") for word in arguments[1:]) and arguments[0].startswith("-"):
         raise InputError(f"the config comes first: {program} CONFIG.py --epochs 3")
     given = Path(arguments[0]) if arguments and not arguments[0].startswith("-") else None

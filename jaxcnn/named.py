@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxcnn import zoo
@@ -47,7 +45,6 @@ def given_options(
 
 def named(arguments: argparse.Namespace) -> Named:
     """The network of `arguments.network`. Raises InputError where there is no such network, option or input."""
-    sys.path.insert(0, str(Path.cwd()))  # so that module:function finds a module in the working folder
     name = arguments.network
     options = {option: getattr(arguments, option) for option in given_options(arguments, ("classes", "variant"))}
     with input_errors():

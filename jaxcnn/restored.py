@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +25,6 @@ def restored(folder: Path, which: Literal["last", "best"]) -> Trained:
     """A run's config, facts, network, parameters and statistics. Raises InputError where there is no such run."""
     from jaxcnn.plan import trained
 
-    sys.path.insert(0, str(Path.cwd()))
     if not folder.is_dir() and str(folder) in zoo.NETWORKS:
         raise InputError(f"{folder} is a network, not a run: give its --weights, imagenet or a file")
     if not folder.is_dir():

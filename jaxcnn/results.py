@@ -15,8 +15,6 @@ from jaxcnn.config import TrainConfig, from_json, to_json
 from jaxcnn.errors import InputError
 from jaxcnn.layout import Params
 
-PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
 
 class Facts(NamedTuple):
     """What a run took from its data: needed to use the trained network without them."""

@@ -22,7 +22,6 @@ from jaxcnn.machine import machine, versions
 from jaxcnn.plan import Plan, initial_key, prepare
 from jaxcnn.progress import Reporter, Stopwatch, reporting, show_result
 from jaxcnn.results import (
-    PACKAGES,
     check_folder,
     draw_confusion,
     draw_curves,
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     import orbax.checkpoint as ocp
     from rich.console import Console
 
+PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 __all__ = ["Diverged", "Interrupted", "Plan", "Task", "TrainState", "eval_step", "fit", "prepare", "train_step"]
 
 
