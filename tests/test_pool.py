@@ -177,6 +177,16 @@ def test_value_and_gradient_equal_those_of_pytorch(case: Window, kind: str):
     agree(dx, np.moveaxis(x.grad.numpy(), 1, -1))
 
 
+@every_window
+@pytest.mark.parametrize("dilation", [(1, 1, 1), (2, 1, 2)], ids=["dense", "dilated"])
+def test_the_value_alone_equals_the_loops(case: Window, dilation: tuple[int, ...]):
+    """Where no gradient is asked for, padded windows go another way; below zero, padding with 0 would win."""
+    x, options = images(case) - 9, {"padding": case.pairs, "dilation": dilation[: len(case.sizes)]}
+    assert x.max() < 0
+    alone = jax.jit(partial(ops.max_pool, window=case.window, stride=case.stride, **options))(x)
+    agree(alone, reference.LOOPS["max_pool"](x, case.window, case.stride, **options))
+
+
 # What else a pool promises.
 
 
