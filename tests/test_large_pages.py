@@ -28,11 +28,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def output(code: str, **more: str) -> str:
+def output(*arguments: str, **more: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
     if large_pages.wanted(environment) is None:
         pytest.skip("this machine has no large pages to ask for")
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment | more, capture_output=True, text=True, check=True).stdout
 
 
@@ -72,12 +72,21 @@ def test_nothing_is_done_where_it_is_done_or_of_no_use(machine, changed, environ
 
 
 def test_a_restarted_program_is_the_same_process_and_has_fewer_page_faults():
-    small = int(output(FAULTS, GLIBC_TUNABLES="glibc.malloc.hugetlb=0"))
+    small = int(output("-c", FAULTS, GLIBC_TUNABLES="glibc.malloc.hugetlb=0"))
     assert small > 32_000  # 128 MiB in pages of 4 KiB
-    assert int(output(FAULTS)) < small / 4  # 64 pages of 2 MiB, if the kernel has as many free
+    assert int(output("-c", FAULTS)) < small / 4  # 64 pages of 2 MiB, if the kernel has as many free
 
 
 def test_a_notebook_is_not_restarted():
     cell = "from jaxcnn import large_pages; large_pages.restart(); import os; print(os.environ.get('GLIBC_TUNABLES'))"
-    assert output(f"exec({cell!r}, {{'__name__': 'notebook'}})") == "None\n"
-    assert output(cell) == "glibc.malloc.hugetlb=1\n"
+    assert output("-c", f"exec({cell!r}, {{'__name__': 'notebook'}})") == "None\n"
+    assert output("-c", cell) == "glibc.malloc.hugetlb=1\n"
+
+
+def test_train_is_restarted_before_jax_is_imported(tmp_path):
+    """What is imported before is imported twice, and JAX takes most of a second."""
+    (tmp_path / "jax.py").write_text("import os; print(os.environ.get('GLIBC_TUNABLES')); raise SystemExit")
+    script = Path(__file__).parents[1] / "train.py"
+    assert output(str(script), PYTHONPATH=str(tmp_path)) == "glibc.malloc.hugetlb=1\n"
+    (tmp_path / "linked.py").symlink_to(script)
+    assert output(str(tmp_path / "linked.py"), PYTHONPATH=str(tmp_path)) == "glibc.malloc.hugetlb=1\n"
