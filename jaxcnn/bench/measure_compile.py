@@ -78,7 +78,17 @@ def _seconds(peer: str, program: str, net: Spec, shape: tuple[int, ...]) -> tupl
     """Of tracing and lowering, and of compiling, as in a new process."""
     jax.clear_caches()
     gc.collect()  # what the one before has left
-    lower = {
+    lower = _program(peer, program, net, shape)
+    start = time.perf_counter()
+    lowered = lower()
+    between = time.perf_counter()
+    lowered.compile()
+    return between - start, time.perf_counter() - between
+
+
+def _program(peer: str, program: str, net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
+    """What traces and lowers that program, for images of `shape`, (N, H, W, C)."""
+    return {
         ("jaxcnn", "forward"): _own_forward,
         ("jaxcnn", "step"): _own_step,
         ("jaxcnn", "guarded"): _own_guarded_step,
@@ -86,11 +96,6 @@ def _seconds(peer: str, program: str, net: Spec, shape: tuple[int, ...]) -> tupl
         ("nnx", "step"): partial(_flax, training=True),
         ("nnx", "guarded"): partial(_flax, training=True),
     }[peer, program](net, shape)
-    start = time.perf_counter()
-    lowered = lower()
-    between = time.perf_counter()
-    lowered.compile()
-    return between - start, time.perf_counter() - between
 
 
 def _own_forward(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
