@@ -71,7 +71,7 @@ class Row(NamedTuple):
 
 def _applies(check: str, operation: Operation, setting: Setting, dtype: str, number: int) -> bool:
     if check in WAYS:
-        return ways.applies(check, operation.name, setting) and (dtype == "float64" or number % EVERY == 0)
+        return ways.applies(check, operation.name, setting, dtype) and (dtype == "float64" or number % EVERY == 0)
     if dtype != "float64" and check not in IN_EVERY_DTYPE:
         return False
     if check in ("difference", "second derivative") and not setting.differentiable:

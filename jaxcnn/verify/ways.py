@@ -44,7 +44,7 @@ def _placed(setting: Setting) -> tuple[ops.Window, int]:
     return placed, x.shape[-1] // kernel.shape[-2]
 
 
-def applies(check: str, operation: str, setting: Setting) -> bool:
+def applies(check: str, operation: str, setting: Setting, dtype: str) -> bool:
     """Whether the setting is one for that way."""
     if operation not in OPERATIONS or "padding_mode" in setting.options:
         return False
@@ -53,7 +53,7 @@ def applies(check: str, operation: str, setting: Setting) -> bool:
         return True
     placed, groups = _placed(setting)
     *_, fan_in, width = setting.arrays[1].shape  # type: ignore[union-attr]
-    return _by_name(TABLES[product][0])[name].applies(ways.Shape(placed, fan_in, width // groups, groups))
+    return _by_name(TABLES[product][0])[name].applies(ways.Shape(placed, fan_in, width // groups, groups, dtype))
 
 
 def check(name: str) -> Callable[[Subject], Measure]:

@@ -1,0 +1,71 @@
+"""Compiling the C++ program for this very processor, once, and keeping it in a cache."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+import jax
+import jaxlib
+
+SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "tile.h")]
+OPTIONS = ["-O3", "-march=native", "-std=c++20", "-shared", "-fPIC"]
+
+
+def folder() -> Path:
+    """Where what was compiled is kept: $XDG_CACHE_HOME/jaxcnn/native, by default in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcnn" / "native"
+
+
+def compiler() -> str | None:
+    """The C++ compiler: $CXX, or g++, clang++ or c++, the first there is. None where there is none."""
+    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "c++"]
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+def library() -> ctypes.CDLL | None:
+    """The program, compiled before or now. None without a compiler; a warning where one fails."""
+    file = folder() / f"{_identity()}.so"
+    try:
+        if not file.is_file():
+            program = compiler()
+            if program is None:
+                return None
+            _compile(program, file)
+        return ctypes.CDLL(str(file))
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = str(getattr(error, "stderr", "") or error).strip().splitlines()[:1]
+        warnings.warn(f"jaxcnn computes convolutions without its C++ program, more slowly: {' '.join(said)}", stacklevel=2)
+        return None
+
+
+def _compile(program: str, file: Path) -> None:
+    """Written beside its place and moved there whole: another process never loads half a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent) as beside:
+        made = Path(beside) / "made.so"
+        command = [program, *OPTIONS, "-isystem", jax.ffi.include_dir(), str(SOURCES[0]), "-o", str(made)]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        made.replace(file)
+
+
+def _identity() -> str:
+    """A name that changes with all that the program depends on: its source, jaxlib's interface, this processor."""
+    parts = [*(source.read_bytes() for source in SOURCES), jaxlib.__version__.encode(), " ".join(OPTIONS).encode()]
+    parts += [platform.machine().encode(), _processor().encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if not information.is_file():
+        return platform.processor()
+    lines = information.read_text().splitlines()
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))))
