@@ -18,12 +18,12 @@ from jaxcnn.ops.native.build import library
 from jaxcnn.ops.window import Window
 
 DTYPES = ("float32", "float64")
-PRODUCTS = ("forward", "input_gradient", "kernel_gradient")
+HANDLERS = ("forward", "input_gradient", "kernel_gradient", "moments", "sums")
 
 
 def available() -> bool:
-    """Whether there is such a program here: not where $JAXCNN_NATIVE is 0, nor without a C++ compiler."""
-    return os.environ.get("JAXCNN_NATIVE", "1") != "0" and _registered()
+    """Whether there is such a program: on a CPU with a C++ compiler, unless $JAXCNN_NATIVE is 0."""
+    return os.environ.get("JAXCNN_NATIVE", "1") != "0" and jax.default_backend() == "cpu" and _registered()
 
 
 @functools.cache
@@ -31,7 +31,7 @@ def _registered() -> bool:
     found = library()
     if found is None:
         return False
-    for name in PRODUCTS:
+    for name in HANDLERS:
         handler = jax.ffi.pycapsule(getattr(found, f"jaxcnn_{name}"))
         jax.ffi.register_ffi_target(f"jaxcnn_{name}", handler, platform="cpu")
     return True
@@ -49,6 +49,21 @@ def input_gradient(gradient: Array, kernel: Array, placed: Window, groups: int) 
 def kernel_gradient(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
     shape = (*placed.window, x.shape[-1] // groups, gradient.shape[-1])
     return _call("kernel_gradient", shape, (1, 1, 0), x, gradient, placed, groups)
+
+
+def moments(x: Array, shift: Array) -> Array:
+    """The sums of x - shift and of its square over the places of each example: (N, P, C) and (C,) -> (N, 2, C)."""
+    return _sums("moments", x, x, shift)
+
+
+def sums(gradient: Array, x: Array, shift: Array) -> Array:
+    """The sums of the gradient, and of it times x - shift: twice (N, P, C) and (C,) -> (N, 2, C)."""
+    return _sums("sums", gradient, x, shift)
+
+
+def _sums(name, gradient, x, shift):
+    result = jax.ShapeDtypeStruct((x.shape[0], 2, x.shape[-1]), x.dtype)
+    return jax.ffi.ffi_call(f"jaxcnn_{name}", result, vmap_method="broadcast_all")(gradient, x, shift)
 
 
 def _call(product, shape, spatial, one, other, placed, groups):

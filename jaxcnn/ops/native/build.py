@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 import jaxlib
 
-SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "tile.h")]
+SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "norm.cc", "tile.h")]
 OPTIONS = ["-O3", "-march=native", "-std=c++20", "-shared", "-fPIC"]
 
 
@@ -51,7 +51,7 @@ def _compile(program: str, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as beside:
         made = Path(beside) / "made.so"
-        command = [program, *OPTIONS, "-isystem", jax.ffi.include_dir(), str(SOURCES[0]), "-o", str(made)]
+        command = [program, *OPTIONS, "-isystem", jax.ffi.include_dir(), *(str(file) for file in SOURCES if file.suffix == ".cc"), "-o", str(made)]
         subprocess.run(command, check=True, capture_output=True, text=True)
         made.replace(file)
 
