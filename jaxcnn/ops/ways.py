@@ -64,11 +64,6 @@ def _is_native(shape: Shape) -> bool:
     return len(shape.placed.window) <= 2 and shape.dtype in native.DTYPES and native.available()
 
 
-def _is_native_input(shape: Shape) -> bool:
-    """Few channels would fill few of a vector's lanes: 3x3 from 1 channel 3.0 ms, not 1.1; 7x7 from 3 110, not 66."""
-    return _is_native(shape) and (shape.fan_in > 6 or _is_depthwise(shape))
-
-
 # a kernel of one place: matrix products over all places
 
 
@@ -249,7 +244,7 @@ FORWARD = [
     Way("a fourth channel", color_forward, _is_color),
 ]
 INPUT_GRADIENT = [
-    Way("C++", native.input_gradient, _is_native_input),
+    Way("C++", native.input_gradient, _is_native),
     Way("matrix product", point_input, _is_point),
     Way("shifted multiply-adds", _wide_sums(depthwise.input_gradient), _is_depthwise),
     Way("blocks of groups", blocks_input, _in_blocks),

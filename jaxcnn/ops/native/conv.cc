@@ -200,6 +200,49 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
   });
 }
 
+// Input gradient of few channels, which would fill few lanes: lanes are all that a window sends back, its places times
+// the input channels; then every window's share is added where it belongs, in a padded image of a thread's own.
+template <class T>
+void send_back(ffi::ThreadPool& pool, const T* gradient, long N, const Sizes& high, const Sizes& wide, long I, long O,
+               const T* kernel, T* out) {
+  Axis rows = high.sliding(), row = wide.sliding();
+  long span = wide.window * I;  // of a window's row
+  Blocks blocks{high.window * span, LANES<T>};
+  long sent = blocks.vectors * LANES<T>;
+  auto weights = std::make_unique_for_overwrite<T[]>(O * sent);
+  for (long block = 0; block < blocks.count; ++block) {
+    long all = blocks.vectors_of(block) * LANES<T>, first = blocks.first(block);
+    for (long o = 0; o < O; ++o)
+      for (long lane = 0; lane < all; ++lane)
+        weights[O * first + o * all + lane] = lane < blocks.lanes_of(block) ? kernel[(first + lane) * O + o] : T(0);
+  }
+  long height = (rows.places - 1) * rows.step + rows.reach, width = (row.places - 1) * row.step + row.reach;
+  parallel(pool, N, [&](long n) {
+    T *image = scratch<T>(0, height * width * I), *shares = scratch<T>(1, row.places * sent);
+    std::fill_n(image, height * width * I, T(0));
+    std::vector<long> begins, places;
+    for (long i = 0; i < row.places; ++i) begins.push_back(i * O), places.push_back(i * sent);
+    for (long j = 0; j < rows.places; ++j) {
+      const T* a = gradient + (n * rows.places + j) * row.places * O;
+      for (long block = 0; block < blocks.count; ++block) {
+        long first = blocks.first(block), all = blocks.vectors_of(block) * LANES<T>;
+        in_tiles(row.places, [&](long at, int count) {
+          tile_of<T>(count, blocks.vectors_of(block), false)(a, &begins[at], weights.get() + O * first, {1, all},
+                                                             {{0, 0, O}}, shares + first, &places[at], all, false);
+        });
+      }
+      for (long i = 0; i < row.places; ++i)
+        for (long u = 0; u < high.window; ++u)
+          for (long v = 0; v < (wide.dilation == 1 ? 1 : wide.window); ++v) {
+            T* to = image + ((j * rows.step + u * high.dilation) * width + i * row.step + v * wide.dilation) * I;
+            const T* from = shares + i * sent + u * span + v * I;
+            for (long k = 0; k < (wide.dilation == 1 ? span : I); ++k) to[k] += from[k];
+          }
+    }
+    copy_padded(image, height, width, I, rows.before, rows.in, -row.before, row.in, out + n * rows.in * row.in * I);
+  });
+}
+
 // Every thread adds up the gradients of its share of the pieces; then they are added.
 template <class T>
 void kernel_gradient(ffi::ThreadPool& pool, const T* x, const T* gradient, long N, const Sizes& high, const Sizes& wide,
@@ -305,7 +348,10 @@ void compute(ffi::ThreadPool& pool, Product which, Mapped one, Mapped other, Map
   for (long i = 0; i < maps; ++i) {
     const T *a = first + one.of(i, out), *b = second + other.of(i, out);
     T* to = static_cast<T*>(out.array.untyped_data()) + i * out.each();
-    if (which == KERNEL_GRADIENT) kernel_gradient(pool, a, b, N, high, wide, channels, to);
+    bool narrow = channels.groups == 1 && channels.fan_in < LANES<T> / 2;
+    if (which == INPUT_GRADIENT && narrow)
+      send_back(pool, a, N, high, wide, channels.fan_in, channels.fan_out, b, to);
+    else if (which == KERNEL_GRADIENT) kernel_gradient(pool, a, b, N, high, wide, channels, to);
     else slide(pool, which == FORWARD, a, N, high, wide, channels, b, to);
   }
 }
