@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Sequence
 
 import jax
@@ -10,7 +11,9 @@ import numpy as np
 
 from jaxcnn.bench.measure import Contender, Plan, Timing, interleave
 from jaxcnn.bench.peers import Peer, installed
+from jaxcnn.large_pages import SETTING
 from jaxcnn.machine import cores, machine, versions
+from jaxcnn.ops import native
 
 PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "keras", "torch", "numpy")
 
@@ -31,7 +34,10 @@ def prepare(peers: Sequence[Peer]) -> str:
     if jax.default_backend() != "cpu":
         jax.config.update("jax_default_matmul_precision", "highest")
         sentences.append("no TensorFloat-32")
-    return "; ".join([f"XLA with all {cores()} cores", *sentences])
+    if f"{SETTING}=1" in os.environ.get("GLIBC_TUNABLES", ""):
+        sentences.append("large memory pages for all of them")
+    program = "with" if native.available() else "without"
+    return "; ".join([f"XLA with all {cores()} cores; jaxcnn {program} its C++ program", *sentences])
 
 
 def _versions() -> str:

@@ -133,7 +133,8 @@ LEGEND = f"""\
 A step is the forward pass in training, mean cross-entropy, the backward pass and Adam, on a batch that stays in memory;
 for jaxcnn it is the very step of `jaxcnn train`, which also normalizes the pixels, counts right answers and guards
 against values that are not finite. `{SCAN}` is one of {jaxcnn_network.SCANNED} steps inside a `lax.scan`. Before the
-timing, the gradients of each network (without its dropout) are compared between all packages.
+timing, the gradients of each network (without its dropout) are compared between all packages. Like training, this
+runs with large memory pages where Linux has them, and so do the peers, which gain by it as well.
 """
 
 

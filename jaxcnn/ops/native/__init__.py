@@ -67,15 +67,15 @@ def _sums(name, gradient, x, shift):
 
 
 def _call(product, shape, spatial, one, other, placed, groups):
-    """`spatial` is the first spatial axis of both arguments and of the result: images of a line have one row there."""
+    """`spatial` is the first spatial axis of both arguments and of the result: images of a line get a row there."""
     if len(placed.window) == 1:
-        placed = Window((1, *placed.sizes), (1, *placed.window), (1, *placed.stride), ((0, 0), *placed.pairs), (1, *placed.dilation))
+        row = Window((1,), (1,), (1,), ((0, 0),), (1,))
+        placed = Window(*(first + rest for first, rest in zip(row, placed, strict=True)))
         one, other = jnp.expand_dims(one, spatial[0]), jnp.expand_dims(other, spatial[1])
-        shape = list(shape)
         whole = (*shape[: spatial[2]], 1, *shape[spatial[2] :])
         return _call(product, whole, spatial, one, other, placed, groups).reshape(shape)
+    numbers = {"stride": placed.stride, "before": [pair[0] for pair in placed.pairs], "dilation": placed.dilation}
+    attributes = {name: np.asarray(values, np.int64) for name, values in numbers.items()}
     result = jax.ShapeDtypeStruct(shape, one.dtype)
-    before = [pair[0] for pair in placed.pairs]
     run = jax.ffi.ffi_call(f"jaxcnn_{product}", result, vmap_method="expand_dims")
-    numbers = {"stride": placed.stride, "before": before, "dilation": placed.dilation}
-    return run(one, other, groups=np.int64(groups), **{name: np.asarray(n, np.int64) for name, n in numbers.items()})
+    return run(one, other, **attributes, groups=np.int64(groups))

@@ -10,10 +10,10 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
-import jaxlib
 
 SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "norm.cc", "tile.h")]
 OPTIONS = ["-O3", "-march=native", "-std=c++20", "-shared", "-fPIC"]
@@ -24,6 +24,11 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcnn" / "native"
 
 
+def file() -> Path:
+    """Where the program for this machine is, or will be."""
+    return folder() / f"{_identity()}.so"
+
+
 def compiler() -> str | None:
     """The C++ compiler: $CXX, or g++, clang++ or c++, the first there is. None where there is none."""
     names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "c++"]
@@ -32,17 +37,17 @@ def compiler() -> str | None:
 
 def library() -> ctypes.CDLL | None:
     """The program, compiled before or now. None without a compiler; a warning where one fails."""
-    file = folder() / f"{_identity()}.so"
+    made = file()
     try:
-        if not file.is_file():
+        if not made.is_file():
             program = compiler()
             if program is None:
                 return None
-            _compile(program, file)
-        return ctypes.CDLL(str(file))
+            _compile(program, made)
+        return ctypes.CDLL(str(made))
     except (OSError, subprocess.CalledProcessError) as error:
-        said = str(getattr(error, "stderr", "") or error).strip().splitlines()[:1]
-        warnings.warn(f"jaxcnn computes convolutions without its C++ program, more slowly: {' '.join(said)}", stacklevel=2)
+        said = (getattr(error, "stderr", "") or str(error)).strip().partition("\n")[0]
+        warnings.warn(f"jaxcnn computes convolutions without its C++ program, more slowly: {said}", stacklevel=2)
         return None
 
 
@@ -51,14 +56,15 @@ def _compile(program: str, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as beside:
         made = Path(beside) / "made.so"
-        command = [program, *OPTIONS, "-isystem", jax.ffi.include_dir(), *(str(file) for file in SOURCES if file.suffix == ".cc"), "-o", str(made)]
+        sources = [str(source) for source in SOURCES if source.suffix == ".cc"]
+        command = [program, *OPTIONS, "-isystem", jax.ffi.include_dir(), *sources, "-o", str(made)]
         subprocess.run(command, check=True, capture_output=True, text=True)
         made.replace(file)
 
 
 def _identity() -> str:
     """A name that changes with all that the program depends on: its source, jaxlib's interface, this processor."""
-    parts = [*(source.read_bytes() for source in SOURCES), jaxlib.__version__.encode(), " ".join(OPTIONS).encode()]
+    parts = [*(source.read_bytes() for source in SOURCES), version("jaxlib").encode(), " ".join(OPTIONS).encode()]
     parts += [platform.machine().encode(), _processor().encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
@@ -68,4 +74,5 @@ def _processor() -> str:
     if not information.is_file():
         return platform.processor()
     lines = information.read_text().splitlines()
-    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))))
+    telling = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(telling)))
