@@ -19,3 +19,12 @@ def float64() -> Iterator[None]:
     """
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         yield
+
+
+@pytest.fixture
+def by_xla(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Compute convolutions without the C++ program, for tests that look into what XLA compiles."""
+    monkeypatch.setenv("JAXCNN_NATIVE", "0")
+    jax.clear_caches()
+    yield
+    jax.clear_caches()

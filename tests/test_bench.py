@@ -230,7 +230,7 @@ def test_every_peer_is_timed_at_the_same_operation(case: Case):
 
 @pytest.mark.parametrize("product", cases.CONV_PRODUCTS)
 @pytest.mark.parametrize("function", [jax_operations.own, jax_operations.plain])
-def test_each_product_of_a_convolution_is_computed_alone(function, product):
+def test_each_product_of_a_convolution_is_computed_alone(by_xla, function, product):
     case = Case("", "conv", "conv", 8, 16, 16, 3, padding=1)
     compiled = jax_operations.compiled(function(case), product)
     arguments = jax_operations.split(case, cases.inputs(case, batch=4))

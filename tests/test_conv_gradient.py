@@ -226,7 +226,7 @@ def test_conv_carries_its_own_rule():
     ],
     ids=str,
 )
-def test_gradient_inside_scan_holds_canonical_convolutions_only(channels, width, window, options):
+def test_gradient_inside_scan_holds_canonical_convolutions_only(by_xla, channels, width, window, options):
     """XLA:CPU runs a convolution of any other layout in a naive loop there (jax#12868)."""
 
     def train(kernel, batches):

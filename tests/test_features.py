@@ -74,7 +74,7 @@ def test_compiled_features_are_the_same(trees):
         np.testing.assert_allclose(compiled[path], plain[path], rtol=1e-5)  # float32: fused sums round otherwise
 
 
-def test_what_nobody_reads_is_not_computed(trees):
+def test_what_nobody_reads_is_not_computed(by_xla, trees):
     """Compiled for the stem alone, the program holds the stem's convolution and no other."""
     compiled = jax.jit(partial(jaxcnn.features, NET, paths=["stem"])).lower(*trees).compile()
     stem = jax.jit(partial(jaxcnn.apply, rewrite.cut(NET, "stem"))).lower(*trees).compile()

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxcnn import ops
 from jaxcnn.ops import canonical, native, norm
 from jaxcnn.ops.native import build
 from jaxcnn.ops.window import slide
@@ -161,6 +162,22 @@ print(sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(step(params))))
         said[switch] = run.stdout.split()
     assert said["0"][0] == "0" and int(said["1"][0]) > 6
     assert float(said["1"][1]) == pytest.approx(float(said["0"][1]), rel=1e-4)  # float32, ten layers
+
+
+@needs_a_compiler
+def test_a_gradient_inside_a_scan_holds_no_convolution_of_xla():
+    """Which XLA:CPU might run in a naive loop there (jax#12868)."""
+
+    def train(kernel, batches):
+        def step(kernel, x):
+            dx, dh = jax.grad(lambda x, kernel: jnp.square(ops.conv(x, kernel, padding=1)).sum(), (0, 1))(x, kernel)
+            return kernel - 0.1 * dh, dx.sum()
+
+        return jax.lax.scan(step, kernel, batches)
+
+    kernel, batches = jnp.ones((3, 3, 16, 16)), jnp.ones((4, 8, 12, 12, 16))
+    compiled = jax.jit(train).lower(kernel, batches).compile().as_text()
+    assert "dim_labels" not in compiled and compiled.count('custom_call_target="jaxcnn_') >= 3
 
 
 def test_without_a_compiler_there_is_no_program(tmp_path, monkeypatch):

@@ -138,7 +138,7 @@ def products_with_padding(net, shape) -> int:
     return total
 
 
-def test_without_padding_xla_counts_two_operations_per_multiply_accumulate():
+def test_without_padding_xla_counts_two_operations_per_multiply_accumulate(by_xla):
     net, shape = seq(Conv(8, 3, 2, "valid"), flatten=Flatten(), fc=Dense(5, bias=False)), (9, 9, 3)
     assert products_with_padding(net, shape) == 0
     assert xla_operations(net, shape) == 2 * jaxcnn.macs(net, shape)
@@ -147,7 +147,7 @@ def test_without_padding_xla_counts_two_operations_per_multiply_accumulate():
 @pytest.mark.parametrize(
     ("name", "shape"), [("cifar_cnn", (32, 32, 3)), ("resnet18", (64, 64, 3)), ("mlp", (28, 28, 1))]
 )
-def test_multiply_accumulates_agree_with_xla_within_what_is_not_counted(name, shape):
+def test_multiply_accumulates_agree_with_xla_within_what_is_not_counted(by_xla, name, shape):
     """XLA leaves out products with padding, which papers count. It counts biases, normalization, activations, pooling.
 
     Those are few for every number that a layer puts out: an addition, a comparison, a division, four comparisons or

@@ -35,7 +35,9 @@ struct Sizes {  // of a convolution: its window, stride, padding before and dila
 
   long back() const { return (window - 1) * dilation / stride; }
   Axis sliding() const { return {in, out, out, stride, before, (window - 1) * dilation + 1, 1, 0}; }
-  Axis receiving() const { return {out, in, (before + in + stride - 1) / stride, 1, back(), back() + 1, stride, before}; }
+  Axis receiving() const {
+    return {out, in, (before + in + stride - 1) / stride, 1, back(), back() + 1, stride, before};
+  }
 
   std::vector<std::vector<Tap>> seen() const {
     std::vector<std::vector<Tap>> taps(1);
@@ -99,16 +101,35 @@ void copy_padded(const T* image, long height, long width, long C, long row, long
 
 // What one phase adds up: the window's places as runs of k over the copied rows, and over its packed weights.
 struct Phase {
-  long y, x, weights;
+  long y, x;
   std::vector<std::pair<long, long>> places;  // where in the copied rows, which of the window
   std::vector<Runs> chunks;                   // each meets no more weights than stay in the cache
+
+  // `inner` numbers are added up at every place of the window, of the C that lie there; side by side, they are one run
+  Phase(long y, long x, const std::vector<Tap>& high, const std::vector<Tap>& wide, long window, long columns, long C,
+        long inner) : y(y), x(x), chunks(1) {
+    constexpr long most = NEAR / (VECTORS * BYTES);
+    long met = 0, in_chunk = 0;
+    for (Tap down : high)
+      for (Tap across : wide) {
+        places.emplace_back((down.at * columns + across.at) * C, down.number * window + across.number);
+        for (long k = 0; k < inner;) {
+          if (in_chunk == most) chunks.emplace_back(), in_chunk = 0;
+          long from = places.back().first + k, length = std::min(inner - k, most - in_chunk);
+          Run* last = chunks.back().empty() ? nullptr : &chunks.back().back();
+          if (last && inner == C && last->from + last->length == from) last->length += length;
+          else chunks.back().push_back({from, met, length});
+          k += length, met += length, in_chunk += length;
+        }
+      }
+  }
 };
 
 // Forward (`forward`) or input gradient
 template <class T>
 void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes& high, const Sizes& wide,
            Channels channels, const T* kernel, T* out) {
-  auto [fan_in, fan_out, groups] = channels;
+  long fan_in = channels.fan_in, fan_out = channels.fan_out, groups = channels.groups;
   bool each = channels.depthwise();
   Axis rows = forward ? high.sliding() : high.receiving(), row = forward ? wide.sliding() : wide.receiving();
   long inner = each ? 1 : forward ? fan_in : fan_out, sets = each ? 1 : groups;
@@ -117,39 +138,26 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
   long columns = (row.places - 1) * row.step + row.reach, out_channels = blocks.width * sets;
 
   std::vector<Phase> phases;
-  long size = 0, most = std::max<long>(1, NEAR / (VECTORS * BYTES));
+  std::vector<long> weights_of;  // where the weights of a phase begin
+  long size = 0;
   auto y_taps = forward ? high.seen() : high.received(), x_taps = forward ? wide.seen() : wide.received();
-  for (long py = 0; py < static_cast<long>(y_taps.size()); ++py)
-    for (long px = 0; px < static_cast<long>(x_taps.size()); ++px) {
-      Phase phase{py, px, size, {}, {{}}};
-      long met = 0, in_chunk = 0;
-      for (Tap ty : y_taps[py])
-        for (Tap tx : x_taps[px]) {
-          phase.places.emplace_back((ty.at * columns + tx.at) * C, ty.number * wide.window + tx.number);
-          for (long k = 0; k < inner;) {
-            if (in_chunk == most) phase.chunks.emplace_back(), in_chunk = 0;
-            long from = phase.places.back().first + k, length = std::min(inner - k, most - in_chunk);
-            Runs& runs = phase.chunks.back();
-            if (!runs.empty() && !each && runs.back().from + runs.back().length == from) runs.back().length += length;
-            else runs.push_back({from, met, length});
-            k += length, met += length, in_chunk += length;
-          }
-        }
-      size += met * sets * blocks.vectors * LANES<T>;
-      phases.push_back(std::move(phase));
+  for (size_t y = 0; y < y_taps.size(); ++y)
+    for (size_t x = 0; x < x_taps.size(); ++x) {
+      phases.emplace_back(y, x, y_taps[y], x_taps[x], wide.window, columns, C, inner);
+      weights_of.push_back(size);
+      size += static_cast<long>(phases.back().places.size()) * inner * sets * blocks.vectors * LANES<T>;
     }
 
   auto weights = std::make_unique_for_overwrite<T[]>(size);
-  auto packed = [&](const Phase& phase, long set, long block) {
-    long met = static_cast<long>(phase.places.size()) * inner;
-    return weights.get() + phase.weights + met * LANES<T> * (set * blocks.vectors + block * VECTORS);
+  auto packed = [&](long phase, long set, long block) {
+    long met = static_cast<long>(phases[phase].places.size()) * inner;
+    return weights.get() + weights_of[phase] + met * LANES<T> * (set * blocks.vectors + block * VECTORS);
   };
   parallel(pool, static_cast<long>(phases.size()) * sets * blocks.count, [&](long i) {
-    const Phase& phase = phases[i / (sets * blocks.count)];
-    long set = i / blocks.count % sets, block = i % blocks.count;
+    long phase = i / (sets * blocks.count), set = i / blocks.count % sets, block = i % blocks.count;
     long lanes = blocks.lanes_of(block), all = blocks.vectors_of(block) * LANES<T>, first = blocks.first(block);
     T* to = packed(phase, set, block);
-    for (auto [where, number] : phase.places)
+    for (auto [where, number] : phases[phase].places)
       for (long k = 0; k < inner; ++k, to += all) {
         const T* from = kernel + number * fan_in * O + set * fan_out;
         if (forward || each) std::memcpy(to, from + k * O + first, lanes * sizeof(T));
@@ -160,8 +168,8 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
 
   long row_bytes = columns * C * sizeof(T);
   Pieces pieces(N, rows.places, row_bytes * (rows.reach - rows.step), row_bytes * rows.step, size * sizeof(T),
-                4 * pool.num_threads());
-  long shares = std::clamp(4 * pool.num_threads() / pieces.count, 1L, sets * blocks.count);  // of the output channels
+                4 * threads(pool));
+  long shares = std::clamp(4 * threads(pool) / pieces.count, 1L, sets * blocks.count);  // of the output channels
   parallel(pool, pieces.count * shares, [&](long i) {
     long piece = i / shares, share = i % shares;
     long n = piece / pieces.cuts * pieces.together, images = std::min(pieces.together, N - n);
@@ -173,26 +181,29 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
       copy_padded(x + (n + m) * rows.in * row.in * C, rows.in, row.in, C, from * rows.step - rows.before, seen,
                   row.before, columns, copied + m * seen * columns * C);
     std::vector<long> begins, places;  // of every output place: where it looks in the copy, where it lies
-    for (const Phase& phase : phases) {
+    for (size_t p = 0; p < phases.size(); ++p) {
+      const Phase& phase = phases[p];
       begins.clear(), places.clear();
       for (long m = 0; m < images; ++m)
         for (long j = std::max(from, rows.first(phase.y)); j < std::min(until, rows.last(phase.y)); ++j)
           for (long i = row.first(phase.x); i < row.last(phase.x); ++i) {
             begins.push_back(((m * seen + (j - from) * rows.step) * columns + i * row.step) * C);
-            places.push_back((((n + m) * rows.out + rows.place(j, phase.y)) * row.out + row.place(i, phase.x)) * out_channels);
+            long out_row = (n + m) * rows.out + rows.place(j, phase.y);
+            places.push_back((out_row * row.out + row.place(i, phase.x)) * out_channels);
           }
       for (long one = sets * blocks.count * share / shares; one < sets * blocks.count * (share + 1) / shares; ++one) {
         long set = one / blocks.count, block = one % blocks.count;
         int vectors = blocks.vectors_of(block);
         long channel = set * blocks.width + blocks.first(block);
-        const T *a = copied + (each ? channel : set * inner), *b = packed(phase, set, block);
+        const T *a = copied + (each ? channel : set * inner), *b = packed(p, set, block);
         Runs runs;
         for (const Runs& chunk : phase.chunks) {
           runs = chunk;
           for (Run& run : runs) run.other *= vectors * LANES<T>;
           in_tiles(begins.size(), [&](long at, int count) {
-            tile_of<T>(count, vectors, each)(a, &begins[at], b, {1, vectors * LANES<T>}, runs, out + channel,
-                                             &places[at], blocks.lanes_of(block), &chunk != &phase.chunks.front());
+            auto sum = tile_of<T>(count, vectors, each);
+            sum(a, &begins[at], b, {1, vectors * LANES<T>}, runs, out + channel, &places[at], blocks.lanes_of(block),
+                &chunk != &phase.chunks.front());
           });
         }
       }
@@ -227,8 +238,9 @@ void send_back(ffi::ThreadPool& pool, const T* gradient, long N, const Sizes& hi
       for (long block = 0; block < blocks.count; ++block) {
         long first = blocks.first(block), all = blocks.vectors_of(block) * LANES<T>;
         in_tiles(row.places, [&](long at, int count) {
-          tile_of<T>(count, blocks.vectors_of(block), false)(a, &begins[at], weights.get() + O * first, {1, all},
-                                                             {{0, 0, O}}, shares + first, &places[at], all, false);
+          auto sum = tile_of<T>(count, blocks.vectors_of(block), false);
+          sum(a, &begins[at], weights.get() + O * first, {1, all}, {{0, 0, O}}, shares + first, &places[at], all,
+              false);
         });
       }
       for (long i = 0; i < row.places; ++i)
@@ -247,7 +259,7 @@ void send_back(ffi::ThreadPool& pool, const T* gradient, long N, const Sizes& hi
 template <class T>
 void kernel_gradient(ffi::ThreadPool& pool, const T* x, const T* gradient, long N, const Sizes& high, const Sizes& wide,
                      Channels channels, T* out) {
-  auto [fan_in, fan_out, groups] = channels;
+  long fan_in = channels.fan_in, fan_out = channels.fan_out, groups = channels.groups;
   bool each = channels.depthwise();
   Axis rows = high.sliding(), row = wide.sliding();
   long sets = each ? 1 : groups, I = fan_in * groups, O = fan_out * groups;
@@ -265,8 +277,8 @@ void kernel_gradient(ffi::ThreadPool& pool, const T* x, const T* gradient, long 
       }
 
   Pieces pieces(N, rows.places, columns * I * (rows.reach - rows.step) * sizeof(T),
-                (columns * I * rows.step + row.places * O) * sizeof(T), size * sizeof(T), pool.num_threads());
-  long parts = std::clamp<long>(pieces.count, 1, pool.num_threads());
+                (columns * I * rows.step + row.places * O) * sizeof(T), size * sizeof(T), threads(pool));
+  long parts = std::clamp(pieces.count, 1L, threads(pool));
   auto sums = std::make_unique<T[]>((parts - 1) * size);
   std::fill_n(out, size, T(0));
   parallel(pool, parts, [&](long part) {
@@ -296,8 +308,9 @@ void kernel_gradient(ffi::ThreadPool& pool, const T* x, const T* gradient, long 
           long channel = set * blocks.width + blocks.first(block);
           const T* a = copied + (each ? channel : set * fan_in);
           in_tiles(begins.size(), [&](long at, int height) {
-            tile_of<T>(height, blocks.vectors_of(block), each)(a, &begins[at], g + channel, {row.step * I, O}, runs,
-                                                               mine + channel, &places[at], blocks.lanes_of(block), true);
+            auto sum = tile_of<T>(height, blocks.vectors_of(block), each);
+            sum(a, &begins[at], g + channel, {row.step * I, O}, runs, mine + channel, &places[at],
+                blocks.lanes_of(block), true);
           });
         }
     }
@@ -344,9 +357,9 @@ void compute(ffi::ThreadPool& pool, Product which, Mapped one, Mapped other, Map
     if (static_cast<long>(one.array.element_count()) == one.each() * maps) maps = 1;
     else N /= maps;
   }
-  const T *first = static_cast<const T*>(one.array.untyped_data()), *second = static_cast<const T*>(other.array.untyped_data());
   for (long i = 0; i < maps; ++i) {
-    const T *a = first + one.of(i, out), *b = second + other.of(i, out);
+    const T* a = static_cast<const T*>(one.array.untyped_data()) + one.of(i, out);
+    const T* b = static_cast<const T*>(other.array.untyped_data()) + other.of(i, out);
     T* to = static_cast<T*>(out.array.untyped_data()) + i * out.each();
     bool narrow = channels.groups == 1 && channels.fan_in < LANES<T> / 2;
     if (which == INPUT_GRADIENT && narrow)

@@ -31,7 +31,8 @@ void columns(const T* gradient, const T* x, const T* shift, long P, long C, T* s
 
 // gradient and x (E, P, C), shift (S, C) with S the number of `vmap`s, sums (E, 2, C)
 template <class T, bool MOMENTS>
-void all(ffi::ThreadPool& pool, const T* gradient, const T* x, const T* shift, long E, long S, long P, long C, T* sums) {
+void all(ffi::ThreadPool& pool, const T* gradient, const T* x, const T* shift, long E, long S, long P, long C,
+         T* sums) {
   typedef T Vector __attribute__((vector_size(BYTES)));
   typedef T One __attribute__((vector_size(sizeof(T))));
   constexpr long L = LANES<T>;

@@ -112,6 +112,8 @@ void in_tiles(long count, Work work) {
   }
 }
 
+inline long threads(xla::ffi::ThreadPool& pool) { return std::max<long>(1, pool.num_threads()); }
+
 // work(0) to work(count - 1), by the threads of XLA that are free and by this one. Who comes late finds nothing to do
 // and touches nothing, so that this waits only for work that has begun: it cannot wait for a thread that waits.
 template <class Work>
@@ -126,7 +128,7 @@ void parallel(xla::ffi::ThreadPool& pool, long count, Work work) {
       if (progress->done.fetch_add(1) + 1 == count) progress->done.notify_all();
     }
   };
-  for (long helpers = std::min<long>(count, pool.num_threads()) - 1; helpers > 0; --helpers)
+  for (long helpers = std::min(count, threads(pool)) - 1; helpers > 0; --helpers)
     pool.Schedule(decltype(run)(run));
   run();
   for (long done; (done = progress->done.load()) < count;) progress->done.wait(done);
