@@ -37,15 +37,15 @@ def compiler() -> str | None:
 
 def library() -> ctypes.CDLL | None:
     """The program, compiled before or now. None without a compiler; a warning where one fails."""
-    made = file()
     try:
+        made = file()
         if not made.is_file():
             program = compiler()
             if program is None:
                 return None
             _compile(program, made)
         return ctypes.CDLL(str(made))
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:  # RuntimeError: there is no home folder
         said = (getattr(error, "stderr", "") or str(error)).strip().partition("\n")[0]
         warnings.warn(f"jaxcnn computes convolutions without its C++ program, more slowly: {said}", stacklevel=2)
         return None
