@@ -172,9 +172,8 @@ def _batch_norm_backward(eps, residuals, gradients):
     gradient = gradients[0].astype(mean.dtype)
     values = x.astype(mean.dtype)
     sums = _by_example(_sums, [gradient, values], mean)
-    if (
-        sums is None
-    ):  # values - mean is computed for each reader: XLA would write it to memory if it saw they are the same
+    if sums is None:
+        # values - mean is computed for each of its readers: XLA would write it to memory if it saw that they are one
         sums = gradient, gradient * (values - lax.optimization_barrier(mean))
     dbias, towards_mean = (_total(part, None) for part in sums)
     dscale = towards_mean * inverse
