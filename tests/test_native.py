@@ -18,7 +18,8 @@ from jaxcnn.ops import canonical, native, norm
 from jaxcnn.ops.native import build
 from jaxcnn.ops.window import slide
 
-needs_a_compiler = pytest.mark.skipif(not native.available(), reason="no C++ compiler, or not a CPU")
+WANTED = jax.default_backend() == "cpu" and os.environ.get("JAXCNN_NATIVE", "1") != "0"
+needs_a_compiler = pytest.mark.skipif(not (WANTED and build.compiler()), reason="no C++ compiler, or not a CPU")
 
 
 class Case(NamedTuple):
@@ -118,16 +119,57 @@ def test_under_vmap_of_vmap_each_pair_meets():
         assert worst(rows_first[i, j], alone) < 1e-6 and worst(columns_first[j, i], alone) < 1e-6
 
 
+POOLS = {
+    "an image in several pieces": ((2, 150, 40, 85), 3, 2, 1, 1),  # channels: 64, 16, 4 and 1 at a time
+    "several images in a piece": ((300, 4, 5, 6), 2, 2, 0, 1),
+    "one channel": ((4, 60, 61, 1), (3, 2), (1, 2), (1, 0), 1),
+    "half a vector": ((3, 20, 21, 24), 3, 1, 1, 1),
+    "dilated": ((2, 30, 31, 40), 3, 2, ((3, 1), (0, 2)), (2, 3)),
+    "places that no window sees": ((2, 23, 23, 20), 2, 5, 0, 1),
+    "one dimension": ((3, 300, 33), 5, 3, 2, 1),
+}
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("dtype", native.DTYPES)
+@pytest.mark.parametrize("why", POOLS)
+def test_pools_are_those_of_xla(monkeypatch, why: str, dtype: str):
+    """Values, indices and gradients; maxima without any error, and with ties; sums of at most 9 terms."""
+    shape, window, stride, padding, dilation = POOLS[why]
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    with jax.enable_x64(dtype == "float64"):
+        x = jnp.round(2 * random(3, shape, dtype=dtype)[0]) / 2
+
+        def results():
+            largest, where = ops.max_pool_with_indices(x, window, **options)
+            (gradient,) = random(4, largest.shape, dtype=dtype)
+            pools = [partial(pool, window=window, **options) for pool in (ops.max_pool, ops.avg_pool)]
+            pools.append(partial(pools[1], count_include_pad=False))
+            both = [jax.vjp(jax.jit(pool), x) for pool in pools]
+            return largest, where, both[0][0], *(array for y, back in both for array in (y, back(gradient)[0]))
+
+        got = results()
+        program = jax.jit(partial(ops.max_pool, window=window, **options)).lower(x).as_text()
+        assert "jaxcnn_maximum" in program
+        monkeypatch.setenv("JAXCNN_NATIVE", "0")
+        expected = results()
+        for one, other in zip(got[:3], expected[:3], strict=True):
+            assert one.dtype == other.dtype and (one == other).all()
+        for one, other in zip(got[3:], expected[3:], strict=True):
+            assert one.dtype == other.dtype and worst(one, other) < 16 * np.finfo(dtype).eps
+
+
 @needs_a_compiler
 @pytest.mark.parametrize("shape", [(5, 6, 7, 70), (3, 40, 16), (2, 3, 4, 5, 33), (9, 1, 1, 3)])
 def test_sums_over_the_batch_are_those_of_xla(shape: tuple[int, ...]):
     """Both, and their gradients, are those of the plain sums; each of at most 280 terms."""
     examples, *_, channels = shape
     x, g, shift = random(1, (examples, 11, channels), (examples, 11, channels), (channels,), dtype="float32")
-    for fast, plain, arrays in (
-        (norm._moments, norm._plain_moments, (x, shift)),
-        (norm._sums, norm._plain_sums, (g, x, shift)),
+    for program, plain, arrays in (
+        (native.moments, norm._plain_moments, (x, shift)),
+        (native.sums, norm._plain_sums, (g, x, shift)),
     ):
+        fast = partial(native.computed, program, plain)
         got, back = jax.vjp(fast, *arrays)
         expected, expected_back = jax.vjp(plain, *arrays)
         assert worst(got, expected) < 1e-6

@@ -14,8 +14,18 @@ from jax import lax
 from reference import agree, random
 
 from jaxcnn import ops
+from jaxcnn.ops import native
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = pytest.mark.usefixtures("float64", "way")
+
+
+@pytest.fixture(params=["C++", "XLA"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test is of both: no function here outlives its test, so that what one has traced the other does not see."""
+    if request.param == "XLA":
+        monkeypatch.setenv("JAXCNN_NATIVE", "0")
+    elif not native.available():
+        pytest.skip("no C++ compiler, or not a CPU")
 
 
 class Window(NamedTuple):
@@ -51,9 +61,13 @@ def images(case: Window, kind: str = "max"):
     return np.round(x) if kind == "max of ties" else x
 
 
-@cache
 def pooled(case: Window, kind: str):
     """The value, a random gradient of the loss with respect to it, and what becomes of that gradient."""
+    return _pooled(case, kind, native.available())
+
+
+@cache
+def _pooled(case, kind, _):
     pool = partial(ops.avg_pool, count_include_pad=kind == "avg") if kind.startswith("avg") else ops.max_pool
 
     def pool_it(x):
@@ -193,6 +207,16 @@ def test_the_value_alone_equals_the_loops(case: Window, dilation: tuple[int, ...
 def test_padding_never_wins_the_maximum():
     x = -1 - jnp.abs(jnp.asarray(random(6, 1, 4, 4, 2)))
     assert float(ops.max_pool(x, 3, 2, padding=1).max()) < -1
+
+
+def test_of_nothing_but_minus_infinity_the_first_place_inside_is_the_maximum():
+    """Padding is minus infinity too, but never takes the gradient (nor does it in PyTorch)."""
+    x = jnp.full((1, 2, 3, 1), -jnp.inf)
+    value, back = jax.vjp(lambda x: ops.max_pool(x, 2, padding=1), x)
+    assert (value == -jnp.inf).all()
+    agree(back(plane([[10, 20], [30, 40]]))[0][0, ..., 0], [[10, 20, 0], [30, 40, 0]])
+    _, index = ops.max_pool_with_indices(x, 2, padding=1)
+    agree(index[0, ..., 0], [[0, 1], [3, 4]])
 
 
 def test_nan_is_the_greatest_and_takes_the_gradient():

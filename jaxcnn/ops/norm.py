@@ -110,24 +110,13 @@ def _plain_sums(gradient, x, shift):
     return jnp.stack([gradient.sum(1), (gradient * (x - shift)).sum(1)], 1)
 
 
-def _with_gradient(fast, plain):
-    """`fast`, with the gradient of `plain`, which computes the same."""
-    function = jax.custom_vjp(fast)
-    function.defvjp(lambda *arrays: (fast(*arrays), arrays), lambda arrays, g: jax.vjp(plain, *arrays)[1](g))
-    return function
-
-
-_moments = _with_gradient(native.moments, _plain_moments)
-_sums = _with_gradient(native.sums, _plain_sums)
-
-
-def _by_example(fast, arrays, shift):
+def _by_example(fast, plain, arrays, shift):
     """(2, N, C): one or two arrays' sums by the C++ program, or None where it does not apply."""
     x = arrays[-1]
     if x.ndim < 3 or str(x.dtype) not in native.DTYPES or not native.available():
         return None
     flat = (array.reshape(x.shape[0], -1, x.shape[-1]) for array in arrays)
-    return fast(*flat, shift).swapaxes(0, 1)
+    return native.computed(fast, plain, *flat, shift).swapaxes(0, 1)
 
 
 def _total(x, weight):
@@ -155,7 +144,7 @@ def _batch_norm_forward(eps, x, scale, bias, weight):
     count = _count(x, weight)
     share = 1 / count
     near = values[0].mean(tuple(range(x.ndim - 2)))
-    sums = _by_example(_moments, [values], near)
+    sums = _by_example(native.moments, _plain_moments, [values], near)
     if sums is None:
         sums = values - near, jnp.square(values - near)
     from_near, square = (_total(part, weight) * share for part in sums)
@@ -171,7 +160,7 @@ def _batch_norm_backward(eps, residuals, gradients):
     x, scale, mean, inverse, weight, share = residuals
     gradient = gradients[0].astype(mean.dtype)
     values = x.astype(mean.dtype)
-    sums = _by_example(_sums, [gradient, values], mean)
+    sums = _by_example(native.sums, _plain_sums, [gradient, values], mean)
     if sums is None:
         # values - mean is computed for each of its readers: XLA would write it to memory if it saw that they are one
         sums = gradient, gradient * (values - lax.optimization_barrier(mean))

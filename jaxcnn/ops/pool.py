@@ -46,7 +46,7 @@ def max_pool_with_indices(
     These are the switches of a deconvnet (Zeiler and Fergus 2014), and the indices that PyTorch returns.
     """
     placed = _placed("max_pool_with_indices", x, window, stride, padding, dilation, ceil_mode)
-    _, number = _first_maximum(x, placed)
+    y, number = _first_maximum(x, placed)  # type: ignore[misc]
     number = number.astype(jnp.int32)
     index = jnp.zeros((), jnp.int32)
     for axis, size in enumerate(placed.sizes):
@@ -56,7 +56,7 @@ def max_pool_with_indices(
         starts = np.arange(placed.output[axis]) * placed.stride[axis] - placed.pairs[axis][0]
         at = jnp.asarray(starts.reshape(1, *shape, 1), jnp.int32) + step * placed.dilation[axis]
         index = index * size + at
-    return _max_pool(x, placed), index
+    return y, index
 
 
 def max_unpool(x: Array, indices: Array, sizes: Sequence[int]) -> Array:
@@ -90,15 +90,12 @@ def avg_pool(
     """
     placed = _placed("avg_pool", x, window, stride, padding, dilation, ceil_mode)
     counted = _placed("avg_pool", x, window, stride, padding, dilation, False).pairs
-    divisor = np.ones(())
+    counts = []
     for n, k, s, (before, _), d, out, (_, after) in zip(*placed, placed.output, counted, strict=True):
         at = np.arange(out)[:, None] * s - before + np.arange(k) * d
-        counts = (at < n + after) if count_include_pad else (at >= 0) & (at < n)
-        divisor = divisor[..., None] * counts.sum(1)
-    if (divisor == divisor.flat[0]).all():
-        divisor = divisor.flat[0]
-    total = _sum_pool(x.astype(wide(x.dtype)), placed)
-    return (total / jnp.asarray(np.expand_dims(divisor, -1), total.dtype)).astype(x.dtype)
+        inside = (at < n + after) if count_include_pad else (at >= 0) & (at < n)
+        counts.append(tuple(inside.sum(1).tolist()))
+    return _mean_pool(x.astype(wide(x.dtype)), placed, tuple(counts)).astype(x.dtype)
 
 
 def lp_pool(
@@ -113,7 +110,7 @@ def lp_pool(
         raise ValueError(f"lp_pool needs p of at least 1, not {p}")
     placed = _placed("lp_pool", x, window, stride, padding, dilation, ceil_mode)
     size = jnp.abs(x.astype(wide(x.dtype)))
-    total = _sum_pool(size**p, placed)
+    total = _mean_pool(size**p, placed, tuple((1,) * out for out in placed.output))
     empty = total == 0
     return jnp.where(empty, 0, jnp.where(empty, 1, total) ** (1 / p)).astype(x.dtype)
 
@@ -176,32 +173,35 @@ def _places(window):
     return itertools.product(*map(range, window))
 
 
-def _sum_pool(x: Array, placed: Window) -> Array:
-    overlapping = any(k > s for k, s in zip(placed.window, placed.stride, strict=True))
-    if overlapping and x.ndim < 5 and str(x.dtype) in native.DTYPES and native.available():
-        return _sum_pool_by_convolution(x, placed)  # type: ignore[return-value]
-    return _plain_sum_pool(x, placed)
+def _mean_pool(x: Array, placed: Window, counts: tuple[tuple[int, ...], ...]) -> Array:
+    """The sum of every window over the product of its `counts` in each dimension."""
+    return _mean_by_program(x, placed, counts) if native.takes(x) else _plain_mean(x, placed, counts)  # type: ignore
 
 
-def _plain_sum_pool(x, placed):
+def _plain_mean(x, placed, counts):
     padded = pad_constant(x, placed.pairs, 0)
     parts = (seen_by(padded, placed, place) for place in _places(placed.window))
-    return sum(parts, start=next(parts))
+    total = sum(parts, start=next(parts))
+    divisor = reduce(np.multiply.outer, counts, np.ones((), int))
+    divisor = divisor.flat[0] if (divisor == divisor.flat[0]).all() else divisor[..., None]
+    return total / jnp.asarray(divisor, total.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _sum_pool_by_convolution(x, placed):
-    """A depthwise convolution with ones: 3x3, stride 2, of 64 channels at 32x32 in half the time; not so backward."""
-    ones = jnp.ones((*placed.window, 1, x.shape[-1]), x.dtype)
-    return native.forward(x, ones, placed, x.shape[-1])
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _mean_by_program(x, placed, counts):
+    return native.mean(x, placed, counts)
 
 
-def _sum_pool_backward(placed, _, gradient):
+def _mean_backward(placed, counts, _, gradient):
     images = jax.ShapeDtypeStruct((gradient.shape[0], *placed.sizes, gradient.shape[-1]), gradient.dtype)
-    return jax.linear_transpose(partial(_plain_sum_pool, placed=placed), images)(gradient)
+
+    def plain(gradient):
+        return jax.linear_transpose(partial(_plain_mean, placed=placed, counts=counts), images)(gradient)[0]
+
+    return (native.computed(partial(native.spread, placed=placed, counts=counts), plain, gradient),)
 
 
-_sum_pool_by_convolution.defvjp(lambda x, placed: (_sum_pool_by_convolution(x, placed), None), _sum_pool_backward)
+_mean_by_program.defvjp(lambda x, placed, counts: (_mean_by_program(x, placed, counts), None), _mean_backward)
 
 
 def _first_along(x, axis):
@@ -209,13 +209,16 @@ def _first_along(x, axis):
     return jnp.take_along_axis(x, jnp.argmax(x, axis, keepdims=True), axis)
 
 
-def _first_maximum(x, placed):
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _first_maximum(x: Array, placed: Window) -> tuple[Array, Array]:
     """The maximum of every window and the number of the place where it stands first. NaN counts as the greatest."""
+    if native.takes(x) and _few(placed):
+        return native.first_maximum(x, placed)
     padded = pad_constant(x, placed.pairs, -jnp.inf)
-    numbers = jnp.uint8 if math.prod(placed.window) < 255 else jnp.int32
+    numbers = jnp.uint8 if _few(placed) else jnp.int32
     places = _places(placed.window)
     best = seen_by(padded, placed, next(places))
-    where = jnp.zeros(best.shape, numbers)
+    where = jnp.broadcast_to(jnp.asarray(_first_inside(placed), numbers), best.shape)
     for number, place in enumerate(places, 1):
         value = seen_by(padded, placed, place)
         greater = ~(value <= best) & (best == best)  # or NaN, unless NaN came before
@@ -223,8 +226,23 @@ def _first_maximum(x, placed):
     return best, where
 
 
+def _few(placed):
+    """Whether the numbers of a window's places fit into uint8, beside two that stand for none."""
+    return math.prod(placed.window) < 255
+
+
+def _first_inside(placed):
+    """The number of every window's first place that is not padding: (*output, 1). It counts where all are -inf."""
+    number = np.zeros((), int)
+    for k, s, (before, _), d, out in zip(*placed[1:], placed.output, strict=True):
+        number = number[..., None] * k + np.maximum(0, -((np.arange(out) * s - before) // d))
+    return number[..., None]
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_pool(x, placed):
+    if native.takes(x):
+        return native.maximum(x, placed)
     if any(map(any, placed.pairs)) and math.prod(placed.stride) > 1:
         # slices of a padded image compile six times as slowly (0.15 s for 112x112x64), and run twice as slowly there
         one, pairs = (1,), ((0, 0), *placed.pairs, (0, 0))
@@ -236,11 +254,14 @@ def _max_pool(x, placed):
     return reduce(lax.max, (seen_by(padded, placed, place) for place in _places(placed.window)))
 
 
-def _max_pool_forward(x, placed):
-    return _first_maximum(x, placed)
+def _from_maxima(placed, where, gradient):
+    if native.takes(gradient) and _few(placed):
+        fast, plain = partial(native.to_maximum, placed=placed), partial(_to_maximum, placed=placed)
+        return (native.computed(fast, plain, gradient, where),)
+    return (_to_maximum(gradient, where, placed),)
 
 
-def _max_pool_backward(placed, where, gradient):
+def _to_maximum(gradient, where, placed):
     """Every place collects the gradient of the windows whose maximum it is: no scatter, one fused comparison."""
     nowhere = np.iinfo(where.dtype).max
     gradient, where = widen(gradient, placed, 0), widen(where, placed, nowhere)
@@ -250,7 +271,13 @@ def _max_pool_backward(placed, where, gradient):
         share = jnp.where(shifted(where, placed, shift) == mine, shifted(gradient, placed, shift), 0)
         total = share if total is None else total + share
     assert total is not None
-    return (places(total, placed),)
+    return places(total, placed)
 
 
-_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+def _first_maximum_forward(x, placed):
+    found = _first_maximum(x, placed)
+    return found, found[1]  # type: ignore[index]
+
+
+_first_maximum.defvjp(_first_maximum_forward, lambda placed, where, both: _from_maxima(placed, where, both[0]))
+_max_pool.defvjp(lambda x, placed: _first_maximum(x, placed), _from_maxima)  # type: ignore[return-value]

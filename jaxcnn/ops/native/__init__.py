@@ -1,13 +1,14 @@
-"""The products of a convolution by a C++ program, for images of one or two dimensions in float32 or float64 on a CPU.
+"""Convolutions, pools and sums over a batch by a C++ program, in float32 or float64 on a CPU.
 
-`conv.cc` is compiled for this very processor when it is first needed (see `build`). Where that cannot be,
-`available()` is false, and `ways` takes other ways.
+It is compiled for this very processor when it is first needed (see `build`). Where that cannot be, `available()` is
+false, and other ways are taken. Images have one or two dimensions.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,10 @@ from jaxcnn.ops.native.build import library
 from jaxcnn.ops.window import Window
 
 DTYPES = ("float32", "float64")
-HANDLERS = ("forward", "input_gradient", "kernel_gradient", "moments", "sums")
+HANDLERS = (
+    *("forward", "input_gradient", "kernel_gradient"), *("moments", "sums"),
+    *("maximum", "first_maximum", "to_maximum", "mean", "spread"),
+)  # fmt: skip
 
 
 def available() -> bool:
@@ -37,6 +41,18 @@ def _registered() -> bool:
     return True
 
 
+def takes(x: Array) -> bool:
+    """Whether the program computes with images x (N, *spatial, C) here."""
+    return x.ndim < 5 and str(x.dtype) in DTYPES and available()
+
+
+def computed(fast: Callable[..., Array], plain: Callable[..., Array], *arrays: Array) -> Array:
+    """fast(*arrays), of the program, with the gradient of plain(*arrays), of jax; both are the same."""
+    function = jax.custom_vjp(fast)
+    function.defvjp(lambda *arrays: (fast(*arrays), arrays), lambda arrays, g: jax.vjp(plain, *arrays)[1](g))
+    return function(*arrays)
+
+
 def forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
     return _call("forward", (x.shape[0], *placed.output, kernel.shape[-1]), (1, 0, 1), x, kernel, placed, groups)
 
@@ -49,6 +65,35 @@ def input_gradient(gradient: Array, kernel: Array, placed: Window, groups: int) 
 def kernel_gradient(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
     shape = (*placed.window, x.shape[-1] // groups, gradient.shape[-1])
     return _call("kernel_gradient", shape, (1, 1, 0), x, gradient, placed, groups)
+
+
+def maximum(x: Array, placed: Window) -> Array:
+    """The maximum of every window."""
+    shape = (x.shape[0], *placed.output, x.shape[-1])
+    return _pool("maximum", [x], shape, placed)[0]
+
+
+def first_maximum(x: Array, placed: Window) -> tuple[Array, Array]:
+    """The maximum of every window, and the number of the window's place (uint8) where it stands first."""
+    shape = (x.shape[0], *placed.output, x.shape[-1])
+    y, where = _pool("first_maximum", [x], shape, placed, more=[jnp.uint8])
+    return y, where
+
+
+def to_maximum(gradient: Array, where: Array, placed: Window) -> Array:
+    """The gradient of the images, from that of `first_maximum`."""
+    return _pool("to_maximum", [gradient, where], _images(gradient, placed), placed)[0]
+
+
+def mean(x: Array, placed: Window, counts: Sequence[Sequence[int]]) -> Array:
+    """The sum of every window over the product of its `counts` in each dimension."""
+    shape = (x.shape[0], *placed.output, x.shape[-1])
+    return _pool("mean", [x], shape, placed, counts)[0]
+
+
+def spread(gradient: Array, placed: Window, counts: Sequence[Sequence[int]]) -> Array:
+    """The gradient of the images, from that of `mean`."""
+    return _pool("spread", [gradient], _images(gradient, placed), placed, counts)[0]
 
 
 def moments(x: Array, shift: Array) -> Array:
@@ -66,14 +111,36 @@ def _sums(name, gradient, x, shift):
     return jax.ffi.ffi_call(f"jaxcnn_{name}", result, vmap_method="broadcast_all")(gradient, x, shift)
 
 
+def _images(windows, placed):
+    return (windows.shape[0], *placed.sizes, windows.shape[-1])
+
+
+def _pool(name, arrays, shape, placed, counts=None, more=()):
+    if len(placed.window) == 1:
+        arrays = [jnp.expand_dims(array, 1) for array in arrays]
+        counts = counts and [(1,), *counts]
+        results = _pool(name, arrays, (shape[0], 1, *shape[1:]), _in_a_row(placed), counts, more)
+        return [result.reshape(shape) for result in results]
+    numbers = (*placed.window, *placed.stride, *(before for before, _ in placed.pairs), *placed.dilation)
+    attributes = {"slide": np.asarray(numbers, np.int64)}
+    if counts:
+        attributes["counts"] = np.concatenate([np.asarray(line, np.int64) for line in counts])
+    results = [jax.ShapeDtypeStruct(shape, dtype) for dtype in (arrays[0].dtype, *more)]
+    return jax.ffi.ffi_call(f"jaxcnn_{name}", results, vmap_method="broadcast_all")(*arrays, **attributes)
+
+
+def _in_a_row(placed):
+    """A window over a line as one over an image of one row."""
+    row = Window((1,), (1,), (1,), ((0, 0),), (1,))
+    return Window(*(first + rest for first, rest in zip(row, placed, strict=True)))
+
+
 def _call(product, shape, spatial, one, other, placed, groups):
     """`spatial` is the first spatial axis of both arguments and of the result: images of a line get a row there."""
     if len(placed.window) == 1:
-        row = Window((1,), (1,), (1,), ((0, 0),), (1,))
-        placed = Window(*(first + rest for first, rest in zip(row, placed, strict=True)))
         one, other = jnp.expand_dims(one, spatial[0]), jnp.expand_dims(other, spatial[1])
         whole = (*shape[: spatial[2]], 1, *shape[spatial[2] :])
-        return _call(product, whole, spatial, one, other, placed, groups).reshape(shape)
+        return _call(product, whole, spatial, one, other, _in_a_row(placed), groups).reshape(shape)
     numbers = {"stride": placed.stride, "before": [pair[0] for pair in placed.pairs], "dilation": placed.dilation}
     attributes = {name: np.asarray(values, np.int64) for name, values in numbers.items()}
     result = jax.ShapeDtypeStruct(shape, one.dtype)

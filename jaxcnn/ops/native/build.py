@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
 import jax
 
-SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "norm.cc", "tile.h")]
-OPTIONS = ["-O3", "-march=native", "-std=c++20", "-shared", "-fPIC"]
+SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "pool.cc", "norm.cc", "common.h", "tile.h")]
+OPTIONS = ["-O3", "-march=native", "-std=c++20", "-fPIC"]
 
 
 def folder() -> Path:
@@ -55,10 +56,17 @@ def _compile(program: str, file: Path) -> None:
     """Written beside its place and moved there whole: another process never loads half a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as beside:
-        made = Path(beside) / "made.so"
-        sources = [str(source) for source in SOURCES if source.suffix == ".cc"]
-        command = [program, *OPTIONS, "-isystem", jax.ffi.include_dir(), *sources, "-o", str(made)]
-        subprocess.run(command, check=True, capture_output=True, text=True)
+
+        def run(*arguments):
+            subprocess.run([program, *OPTIONS, *map(str, arguments)], check=True, capture_output=True, text=True)
+
+        def translate(source):
+            run("-isystem", jax.ffi.include_dir(), "-c", source, "-o", made := Path(beside) / f"{source.stem}.o")
+            return made
+
+        with ThreadPoolExecutor() as pool:
+            objects = list(pool.map(translate, (source for source in SOURCES if source.suffix == ".cc")))
+        run("-shared", *objects, "-o", made := Path(beside) / "made.so")
         made.replace(file)
 
 

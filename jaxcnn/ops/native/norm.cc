@@ -1,50 +1,41 @@
 // Sums over the places of an image, per channel: what batch normalization needs of its batch, in one pass.
 
-#include "tile.h"
+#include "common.h"
 
 namespace ffi = xla::ffi;
 
 namespace {
 
-// For P places of `channels` channels from `first` on: the sums of w and of w * (x - shift), w being the gradient, or
+// For P places of some channels of C: the sums of w and of w * (x - shift), w being the gradient, or
 // x - shift itself. COLUMNS vectors side by side, so that an addition need not wait for the one before.
-template <class T, int COLUMNS, class Vector, bool MOMENTS>
+template <class T, int COLUMNS, int B, bool MOMENTS>
 void columns(const T* gradient, const T* x, const T* shift, long P, long C, T* sums) {
-  typedef Vector Anywhere __attribute__((aligned(sizeof(T))));
-  constexpr long L = sizeof(Vector) / sizeof(T);
-  auto load = [](const T* from) -> Vector { return *reinterpret_cast<const Anywhere*>(from); };
-  Vector first[COLUMNS] = {}, second[COLUMNS] = {}, middle[COLUMNS];
-  for (int c = 0; c < COLUMNS; ++c) middle[c] = load(shift + c * L);
+  constexpr long L = B / sizeof(T);
+  Vector<T, B> first[COLUMNS] = {}, second[COLUMNS] = {}, middle[COLUMNS];
+  for (int c = 0; c < COLUMNS; ++c) middle[c] = load<T, B>(shift + c * L);
   for (long p = 0; p < P; ++p, x += C, gradient += C) {
 #pragma GCC unroll 8
     for (int c = 0; c < COLUMNS; ++c) {
-      Vector from_middle = load(x + c * L) - middle[c], weight = MOMENTS ? from_middle : load(gradient + c * L);
+      auto from_middle = load<T, B>(x + c * L) - middle[c], weight = MOMENTS ? from_middle : load<T, B>(gradient + c * L);
       first[c] += weight;
       second[c] += weight * from_middle;
     }
   }
-  for (int c = 0; c < COLUMNS; ++c) {
-    *reinterpret_cast<Anywhere*>(sums + c * L) = first[c];
-    *reinterpret_cast<Anywhere*>(sums + C + c * L) = second[c];
-  }
+  for (int c = 0; c < COLUMNS; ++c) store<T, B>(sums + c * L, first[c]), store<T, B>(sums + C + c * L, second[c]);
 }
 
 // gradient and x (E, P, C), shift (S, C) with S the number of `vmap`s, sums (E, 2, C)
 template <class T, bool MOMENTS>
 void all(ffi::ThreadPool& pool, const T* gradient, const T* x, const T* shift, long E, long S, long P, long C,
          T* sums) {
-  typedef T Vector __attribute__((vector_size(BYTES)));
-  typedef T One __attribute__((vector_size(sizeof(T))));
-  constexpr long L = LANES<T>;
   long together = std::max(1L, 64 * 1024 / std::max(P * C, 1L));  // examples: what is worth waking a thread for
   parallel(pool, (E + together - 1) / together, [&](long i) {
     for (long e = i * together; e < std::min((i + 1) * together, E); ++e) {
       const T *g = gradient + e * P * C, *v = x + e * P * C, *s = shift + e * S / E * C;
       T* to = sums + e * 2 * C;
-      long c = 0;
-      for (; c + 4 * L <= C; c += 4 * L) columns<T, 4, Vector, MOMENTS>(g + c, v + c, s + c, P, C, to + c);
-      for (; c + L <= C; c += L) columns<T, 1, Vector, MOMENTS>(g + c, v + c, s + c, P, C, to + c);
-      for (; c < C; ++c) columns<T, 1, One, MOMENTS>(g + c, v + c, s + c, P, C, to + c);
+      over_channels<T>(C, [&]<int B, int COLUMNS>(long c) {
+        columns<T, COLUMNS, B, MOMENTS>(g + c, v + c, s + c, P, C, to + c);
+      });
     }
   });
 }
