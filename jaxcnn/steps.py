@@ -24,6 +24,7 @@ from jaxcnn.data.augment import augment, normalize
 from jaxcnn.data.batches import Batch, padded
 from jaxcnn.forward import apply, forward
 from jaxcnn.layout import Params, init, walk
+from jaxcnn.ops import native
 from jaxcnn.spec import Spec
 
 
@@ -141,6 +142,9 @@ def _gradients(state: TrainState, batch: Batch, key: Array, task: Task) -> tuple
 def _norm(tree: Params) -> Array:
     """The Euclidean norm of all arrays together; vectors are put side by side, as every sum costs time to compile."""
     leaves = jax.tree.leaves(tree)
+    dtypes = {str(leaf.dtype) for leaf in leaves}
+    if len(dtypes) == 1 and dtypes <= {*native.DTYPES} and native.available():
+        return native.norm(leaves)
     vectors = [leaf for leaf in leaves if leaf.ndim == 1]
     parts = [leaf for leaf in leaves if leaf.ndim != 1] + ([jnp.concatenate(vectors)] if vectors else [])
     return jnp.sqrt(sum((jnp.sum(jnp.square(part)) for part in parts), jnp.zeros(())))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxcnn import optimizer
@@ -93,3 +94,32 @@ def test_decoupled_weight_decay_shrinks_kernels_alone_by_lr_times_decay(name):
 def test_settings_that_cannot_work_are_refused(fields, sentence):
     with pytest.raises(InputError, match=sentence):
         OptimizerConfig(**fields)
+
+
+TREES = {
+    "both": {"conv": {"kernel": np.ones((3, 2)), "bias": np.ones(2)}, "bn": {"scale": np.ones(5), "bias": np.ones(5)}},
+    "kernels": {"conv": {"kernel": np.ones((3, 2))}},
+    "vectors": {"bn": {"scale": np.ones(1), "bias": np.ones(4)}},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("which", TREES)
+def test_vectors_together_are_updated_as_each_alone(which):
+    """To the last bit, over several steps, with another gradient for every number."""
+    numbers = np.random.default_rng(0)
+    params = jax.tree.map(lambda array: jnp.asarray(numbers.normal(size=array.shape), "float32"), TREES[which])
+    alone, joined = optax.adamw(0.1), optimizer.together(optax.adamw(0.1))
+    states = alone.init(params), joined.init(params)
+    for _ in range(3):
+        gradients = jax.tree.map(lambda array: jnp.asarray(numbers.normal(size=array.shape), "float32"), params)
+        expected, first = alone.update(gradients, states[0], params)
+        got, second = joined.update(gradients, states[1], params)
+        states = first, second
+        assert jax.tree.structure(got) == jax.tree.structure(expected)
+        assert all(map(np.array_equal, jax.tree.leaves(got), jax.tree.leaves(expected)))
+
+
+def test_fewer_arrays_are_kept_of_vectors_together():
+    state = optimizer.together(optax.trace(0.9)).init(TREES["both"])
+    assert [leaf.shape for leaf in jax.tree.leaves(state)] == [(3, 2), (12,)]

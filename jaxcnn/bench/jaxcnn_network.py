@@ -15,6 +15,7 @@ from jaxcnn.devices import compiled
 from jaxcnn.forward import apply
 from jaxcnn.layout import parameter_count
 from jaxcnn.losses import cross_entropy
+from jaxcnn.optimizer import together
 from jaxcnn.steps import Task, TrainState, empty_sums, guarded_step
 
 SCANNED = 4  # steps inside one scan
@@ -22,7 +23,7 @@ SCANNED = 4  # steps inside one scan
 
 def _start(problem: Problem) -> tuple[Task, TrainState, Batch]:
     channels = problem.pixels.shape[-1]
-    task = Task(problem.net, optax.adam(LEARNING_RATE), (problem.MEAN,) * channels, (problem.STD,) * channels)
+    task = Task(problem.net, together(optax.adam(LEARNING_RATE)), (problem.MEAN,) * channels, (problem.STD,) * channels)
     params, stats = jax.tree.map(jnp.array, tuple(problem.weights))
     state = TrainState(params, stats, task.optimizer.init(params), jnp.zeros((), jnp.int32))  # type: ignore[arg-type]
     count = len(problem.labels)

@@ -20,7 +20,7 @@ from jaxcnn.ops.window import Window
 
 DTYPES = ("float32", "float64")
 HANDLERS = (
-    *("forward", "input_gradient", "kernel_gradient"), *("moments", "sums"),
+    *("forward", "input_gradient", "kernel_gradient"), *("moments", "sums", "norm"),
     *("maximum", "first_maximum", "to_maximum", "mean", "spread"),
 )  # fmt: skip
 
@@ -109,6 +109,12 @@ def sums(gradient: Array, x: Array, shift: Array) -> Array:
 def _sums(name, gradient, x, shift):
     result = jax.ShapeDtypeStruct((x.shape[0], 2, x.shape[-1]), x.dtype)
     return jax.ffi.ffi_call(f"jaxcnn_{name}", result, vmap_method="broadcast_all")(gradient, x, shift)
+
+
+def norm(arrays: Sequence[Array]) -> Array:
+    """The Euclidean norm of all arrays together, of one dtype."""
+    result = jax.ShapeDtypeStruct((), arrays[0].dtype)
+    return jax.ffi.ffi_call("jaxcnn_norm", result, vmap_method="sequential")(*arrays)
 
 
 def _images(windows, placed):

@@ -1,4 +1,8 @@
-// Sums over the places of an image, per channel: what batch normalization needs of its batch, in one pass.
+// Sums: per channel over the places of an image, what batch normalization needs of its batch, in one pass; and of the
+// squares of whole trees of arrays.
+
+#include <cmath>
+#include <numeric>
 
 #include "common.h"
 
@@ -55,6 +59,52 @@ ffi::Error sums(ffi::ThreadPool pool, ffi::AnyBuffer gradient, ffi::AnyBuffer x,
   return ffi::Error::Success();
 }
 
+template <class T>
+T squares(const T* from, long count) {
+  Vector<T> sum[4] = {};
+  long i = 0, L = LANES<T>;
+  for (; i + 4 * L <= count; i += 4 * L)
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+      auto values = load(from + i + c * L);
+      sum[c] += values * values;
+    }
+  Vector<T> all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  T total = 0;
+  for (; i < count; ++i) total += from[i] * from[i];
+  for (int lane = 0; lane < L; ++lane) total += all[lane];
+  return total;
+}
+
+// The Euclidean norm of all arrays together: pieces are added up in float64, always in the same order.
+template <class T>
+double norm_of(ffi::ThreadPool& pool, const std::vector<ffi::AnyBuffer>& arrays) {
+  constexpr long size = 16 * 1024, at_once = 16;
+  std::vector<std::pair<const T*, long>> pieces;
+  for (const ffi::AnyBuffer& array : arrays)
+    for (long count = array.element_count(), i = 0; i < count; i += size)
+      pieces.emplace_back(static_cast<const T*>(array.untyped_data()) + i, std::min(size, count - i));
+  long count = pieces.size();
+  std::vector<double> sums(count);
+  parallel(pool, (count + at_once - 1) / at_once, [&](long part) {
+    for (long i = part * at_once; i < std::min((part + 1) * at_once, count); ++i)
+      sums[i] = squares(pieces[i].first, pieces[i].second);
+  });
+  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
+}
+
+ffi::Error norm(ffi::ThreadPool pool, ffi::RemainingArgs given, ffi::Result<ffi::AnyBuffer> result) {
+  std::vector<ffi::AnyBuffer> arrays;
+  for (size_t i = 0; i < given.size(); ++i) {
+    auto array = given.get<ffi::AnyBuffer>(i);
+    if (!array) return array.error();
+    arrays.push_back(*array);
+  }
+  if (result->element_type() == ffi::F32) *static_cast<float*>(result->untyped_data()) = norm_of<float>(pool, arrays);
+  else *static_cast<double*>(result->untyped_data()) = norm_of<double>(pool, arrays);
+  return ffi::Error::Success();
+}
+
 #define SUMS_OF                                                                                                     \
   ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>()         \
       .Ret<ffi::AnyBuffer>()
@@ -63,3 +113,5 @@ ffi::Error sums(ffi::ThreadPool pool, ffi::AnyBuffer gradient, ffi::AnyBuffer x,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcnn_moments, sums<true>, SUMS_OF);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcnn_sums, sums<false>, SUMS_OF);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcnn_norm, norm,
+                              ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().Ret<ffi::AnyBuffer>());

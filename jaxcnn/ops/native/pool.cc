@@ -10,27 +10,30 @@ using Ints = ffi::Span<const int64_t>;
 
 namespace {
 
-struct Met {  // a place of the other array, and the number of the window's place between
-  long place, number;
+struct Meeting {  // with a place of the other array, through a place of the window; what the window divides by
+  long place, number, count;
 };
-using Meetings = std::vector<std::vector<Met>>;  // of every place along a dimension
+using Meetings = std::vector<std::vector<Meeting>>;  // of every place along a dimension
 
 // One spatial dimension: windows see places, places are seen by windows.
 struct Axis {
   long in, out, window, stride, before, dilation;
+  const int64_t* counts;  // what every window divides by, or null
 
   Meetings windows() const {
     Meetings all(out);
-    each([&](long place, long output, long u) { all[output].push_back({place, u}); });
+    each([&](long place, long j, long u) { all[j].push_back({place, u, count(j)}); });
     return all;
   }
   Meetings places() const {
     Meetings all(in);
-    each([&](long place, long output, long u) { all[place].push_back({output, u}); });
+    each([&](long place, long j, long u) { all[place].push_back({j, u, count(j)}); });
     return all;
   }
 
  private:
+  long count(long j) const { return counts ? counts[j] : 1; }
+
   template <class Work>
   void each(Work work) const {
     for (long j = 0; j < out; ++j)
@@ -39,6 +42,32 @@ struct Axis {
         if (place >= 0 && place < in) work(place, j, u);
       }
   }
+};
+
+// Places `step` apart, each of which meets what lies `other` further on than what the one before meets.
+struct Stretch {
+  long first, length;
+};
+
+std::vector<Stretch> stretches(const Meetings& all, long step, long other) {
+  std::vector<Stretch> found;
+  auto next = [&](Meeting a, Meeting b) {
+    return b.place == a.place + other && b.number == a.number && b.count == a.count;
+  };
+  long count = all.size();
+  for (long phase = 0; phase < std::min(step, count); ++phase)
+    for (long i = phase; i < count; i += step) {
+      if (i >= step && std::equal(all[i - step].begin(), all[i - step].end(), all[i].begin(), all[i].end(), next))
+        ++found.back().length;
+      else found.push_back({i, 1});
+    }
+  return found;
+}
+
+template <class T>
+struct Met {  // `at` from where the other array's image begins
+  long at, number;
+  T count, share;
 };
 
 template <class T>
@@ -68,20 +97,20 @@ struct Maximum {
   uint8_t* where;
 
   template <int B, int COLUMNS>
-  void gather(const std::vector<Met>& met, long C, long from, long, long to) const {
+  void gather(const std::vector<Met<T>>& met, long from, long to) const {
     constexpr int L = B / sizeof(T);
     auto all = [](long number) { return Vector<Lane<T>, B>{} + static_cast<Lane<T>>(number); };
     Vector<T, B> best[COLUMNS];
     Vector<Lane<T>, B> number[COLUMNS];
 #pragma GCC unroll 4
     for (int c = 0; c < COLUMNS; ++c) {
-      best[c] = load<T, B>(x + from + met[0].place * C + c * L);
+      best[c] = load<T, B>(x + from + met[0].at + c * L);
       number[c] = all(met[0].number);
     }
     for (size_t m = 1; m < met.size(); ++m)
 #pragma GCC unroll 4
       for (int c = 0; c < COLUMNS; ++c) {
-        auto value = load<T, B>(x + from + met[m].place * C + c * L);
+        auto value = load<T, B>(x + from + met[m].at + c * L);
         auto greater = ~(value <= best[c]) & (best[c] == best[c]);
         best[c] = greater ? value : best[c];
         if (WHERE) number[c] = greater ? all(met[m].number) : number[c];
@@ -100,11 +129,11 @@ struct ToMaximum {
   T* dx;
 
   template <int B, int COLUMNS>
-  void gather(const std::vector<Met>& met, long C, long from, long, long to) const {
+  void gather(const std::vector<Met<T>>& met, long from, long to) const {
     constexpr int L = B / sizeof(T);
     Vector<T, B> sum[COLUMNS] = {};
-    for (Met m : met) {
-      long at = from + m.place * C;
+    for (const Met<T>& m : met) {
+      long at = from + m.at;
       Vector<Lane<T>, B> numbers[COLUMNS];
       read_numbers<T, B, COLUMNS>(where + at, numbers);
 #pragma GCC unroll 4
@@ -116,22 +145,21 @@ struct ToMaximum {
   }
 };
 
-// The sum of what is met over a divisor of each place: a mean.
+// The sum of what is met, over what the window divides by.
 template <class T>
 struct Mean {
   const T* x;
-  const T* divisor;
   T* y;
 
   template <int B, int COLUMNS>
-  void gather(const std::vector<Met>& met, long C, long from, long place, long to) const {
+  void gather(const std::vector<Met<T>>& met, long from, long to) const {
     constexpr int L = B / sizeof(T);
     Vector<T, B> sum[COLUMNS] = {};
-    for (Met m : met)
+    for (const Met<T>& m : met)
 #pragma GCC unroll 4
-      for (int c = 0; c < COLUMNS; ++c) sum[c] += load<T, B>(x + from + m.place * C + c * L);
+      for (int c = 0; c < COLUMNS; ++c) sum[c] += load<T, B>(x + from + m.at + c * L);
 #pragma GCC unroll 4
-    for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + to + c * L, sum[c] / divisor[place]);
+    for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + to + c * L, sum[c] / met[0].count);
   }
 };
 
@@ -139,16 +167,15 @@ struct Mean {
 template <class T>
 struct Spread {
   const T* gradient;
-  const T* share;
   T* dx;
 
   template <int B, int COLUMNS>
-  void gather(const std::vector<Met>& met, long C, long from, long, long to) const {
+  void gather(const std::vector<Met<T>>& met, long from, long to) const {
     constexpr int L = B / sizeof(T);
     Vector<T, B> sum[COLUMNS] = {};
-    for (Met m : met)
+    for (const Met<T>& m : met)
 #pragma GCC unroll 4
-      for (int c = 0; c < COLUMNS; ++c) sum[c] += load<T, B>(gradient + from + m.place * C + c * L) * share[m.place];
+      for (int c = 0; c < COLUMNS; ++c) sum[c] += load<T, B>(gradient + from + m.at + c * L) * m.share;
 #pragma GCC unroll 4
     for (int c = 0; c < COLUMNS; ++c) store<T, B>(dx + to + c * L, sum[c]);
   }
@@ -159,38 +186,49 @@ enum Of { WINDOWS, PLACES };  // what the result is of
 struct Pool {
   Axis high, wide;
 
-  // work.gather(what is met, C, where its image begins, the number of the place, where it lies)
+  // `slide`: the window, stride, padding before and dilation, two numbers of each; `counts`: of the rows, the columns
+  Pool(const ffi::AnyBuffer& images, const ffi::AnyBuffer& windows, Ints slide, Ints counts = {}) {
+    auto axis = [&](int d, const int64_t* counts) {
+      auto size = [&](const ffi::AnyBuffer& array) { return array.dimensions().last(3)[d]; };
+      return Axis{size(images), size(windows), slide[d], slide[2 + d], slide[4 + d], slide[6 + d], counts};
+    };
+    high = axis(0, counts.size() ? counts.begin() : nullptr);
+    wide = axis(1, counts.size() ? counts.begin() + high.out : nullptr);
+  }
+
+  // work.gather(what is met, where its image begins, where the place lies), some channels further on
   template <class T, class Work>
   void walk(ffi::ThreadPool& pool, Of of, long N, long C, Work work) const {
     bool windows = of == WINDOWS;
     Meetings down = windows ? high.windows() : high.places(), across = windows ? wide.windows() : wide.places();
-    long rows = down.size(), columns = across.size(), row = windows ? wide.in : wide.out;
-    long image = row * (windows ? high.in : high.out) * C;
-    long together = std::max(1L, 16 * 1024 / std::max(columns * C, 1L));  // rows: what is worth waking a thread for
-    parallel(pool, (N * rows + together - 1) / together, [&](long i) {
-      std::vector<Met> met;
-      for (long r = i * together; r < std::min((i + 1) * together, N * rows); ++r)
-        for (long column = 0; column < columns; ++column) {
+    long step = windows ? 1 : wide.stride, other_step = windows ? wide.stride : 1;
+    std::vector<Stretch> line = stretches(across, step, other_step);
+    long rows = down.size(), columns = across.size(), other = windows ? wide.in : wide.out;
+    long image = rows * columns * C, other_image = other * (windows ? high.in : high.out) * C;
+    bool near = wide.stride == 1;  // the channels of a stretch are as those of one place
+    constexpr long worth = 16 * 1024;  // waking a thread: numbers
+    long cuts = std::clamp(image / worth, 1L, rows), together = std::clamp(worth / std::max(image, 1L), 1L, N);
+    parallel(pool, (N + together - 1) / together * cuts, [&](long piece) {
+      long from = piece / cuts * together, until = std::min(from + together, N), cut = piece % cuts;
+      std::vector<Met<T>> met;
+      for (long row = rows * cut / cuts; row < rows * (cut + 1) / cuts; ++row)
+        for (Stretch stretch : line) {
           met.clear();
-          for (Met y : down[r % rows])
-            for (Met x : across[column]) met.push_back({y.place * row + x.place, y.number * wide.window + x.number});
-          over_channels<T>(C, [&]<int B, int COLUMNS>(long c) {
-            work.template gather<B, COLUMNS>(met, C, r / rows * image + c, r % rows * columns + column,
-                                             (r * columns + column) * C + c);
-          });
+          for (Meeting y : down[row])
+            for (Meeting x : across[stretch.first]) {
+              T count = static_cast<T>(y.count * x.count);
+              met.push_back({(y.place * other + x.place) * C, y.number * wide.window + x.number, count, 1 / count});
+            }
+          for (long n = from; n < until; ++n)
+            over_channels<T>(near ? stretch.length * C : C, [&]<int B, int COLUMNS>(long c) {
+              long at = n * other_image + c, to = n * image + (row * columns + stretch.first) * C + c;
+              for (long i = 0; i < (near ? 1 : stretch.length); ++i, at += other_step * C, to += step * C)
+                work.template gather<B, COLUMNS>(met, at, to);
+            });
         }
     });
   }
 };
-
-// `slide`: the window, stride, padding before and dilation, two numbers of each
-Pool pool_of(const ffi::AnyBuffer& images, const ffi::AnyBuffer& windows, Ints slide) {
-  auto axis = [&](int d) {
-    auto size = [&](const ffi::AnyBuffer& array) { return array.dimensions().last(3)[d]; };
-    return Axis{size(images), size(windows), slide[d], slide[2 + d], slide[4 + d], slide[6 + d]};
-  };
-  return {axis(0), axis(1)};
-}
 
 // work(T's pointer to the result, examples, C), T being float or double, unless there is nothing to do
 template <class Work>
@@ -209,7 +247,7 @@ const T* data(const ffi::AnyBuffer& array) { return static_cast<const T*>(array.
 
 ffi::Error maximum(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide) {
   return each_type(*result, [&]<class T>(T* y, long N, long C) {
-    pool_of(x, *result, slide).walk<T>(threads, WINDOWS, N, C, Maximum<T, false>{data<T>(x), y, nullptr});
+    Pool(x, *result, slide).walk<T>(threads, WINDOWS, N, C, Maximum<T, false>{data<T>(x), y, nullptr});
   });
 }
 
@@ -217,7 +255,7 @@ ffi::Error first_maximum(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<
                          ffi::Result<ffi::AnyBuffer> where, Ints slide) {
   return each_type(*result, [&]<class T>(T* y, long N, long C) {
     Maximum<T, true> work{data<T>(x), y, static_cast<uint8_t*>(where->untyped_data())};
-    pool_of(x, *result, slide).walk<T>(threads, WINDOWS, N, C, work);
+    Pool(x, *result, slide).walk<T>(threads, WINDOWS, N, C, work);
   });
 }
 
@@ -225,34 +263,21 @@ ffi::Error to_maximum(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::Any
                       ffi::Result<ffi::AnyBuffer> result, Ints slide) {
   return each_type(*result, [&]<class T>(T* dx, long N, long C) {
     ToMaximum<T> work{data<T>(gradient), data<uint8_t>(where), dx};
-    pool_of(*result, gradient, slide).walk<T>(threads, PLACES, N, C, work);
+    Pool(*result, gradient, slide).walk<T>(threads, PLACES, N, C, work);
   });
-}
-
-// `counts`: the places that the windows' rows and then their columns divide by; what is wanted of a window's own
-template <class T, class Of>
-std::vector<T> of_windows(const Pool& pool, Ints counts, Of of) {
-  std::vector<T> all;
-  for (long y = 0; y < pool.high.out; ++y)
-    for (long x = 0; x < pool.wide.out; ++x) all.push_back(of(static_cast<T>(counts[y] * counts[pool.high.out + x])));
-  return all;
 }
 
 ffi::Error mean(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide,
                 Ints counts) {
   return each_type(*result, [&]<class T>(T* y, long N, long C) {
-    Pool pool = pool_of(x, *result, slide);
-    auto divisors = of_windows<T>(pool, counts, [](T count) { return count; });
-    pool.walk<T>(threads, WINDOWS, N, C, Mean<T>{data<T>(x), divisors.data(), y});
+    Pool(x, *result, slide, counts).walk<T>(threads, WINDOWS, N, C, Mean<T>{data<T>(x), y});
   });
 }
 
 ffi::Error spread(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::Result<ffi::AnyBuffer> result, Ints slide,
                   Ints counts) {
   return each_type(*result, [&]<class T>(T* dx, long N, long C) {
-    Pool pool = pool_of(*result, gradient, slide);
-    auto shares = of_windows<T>(pool, counts, [](T count) { return 1 / count; });
-    pool.walk<T>(threads, PLACES, N, C, Spread<T>{data<T>(gradient), shares.data(), dx});
+    Pool(*result, gradient, slide, counts).walk<T>(threads, PLACES, N, C, Spread<T>{data<T>(gradient), dx});
   });
 }
 
