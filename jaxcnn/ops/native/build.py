@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,8 @@ def library() -> ctypes.CDLL | None:
 
 def _compile(program: str, file: Path) -> None:
     """Written beside its place and moved there whole: another process never loads half a file."""
+    if sys.stderr.isatty():
+        print("jaxcnn: compiling its C++ program for this processor (some ten seconds, once)", file=sys.stderr)
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as beside:
 
