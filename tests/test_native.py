@@ -20,6 +20,7 @@ from jaxcnn.ops.window import slide
 
 WANTED = jax.default_backend() == "cpu" and os.environ.get("JAXCNN_NATIVE", "1") != "0"
 needs_a_compiler = pytest.mark.skipif(not (WANTED and build.compiler()), reason="no C++ compiler, or not a CPU")
+native.available()  # so that XLA knows its functions
 
 
 class Case(NamedTuple):

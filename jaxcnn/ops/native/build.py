@@ -17,7 +17,7 @@ from pathlib import Path
 
 import jax
 
-SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "pool.cc", "norm.cc", "common.h", "tile.h")]
+SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "pool.cc", "norm.cc", "common.h", "tile.h", "walk.h")]
 OPTIONS = ["-O3", "-march=native", "-std=c++20", "-fPIC"]
 
 

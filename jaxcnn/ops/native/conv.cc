@@ -8,6 +8,7 @@
 // Padding costs nothing inside the loop: the rows at work are first copied, padded, to a thread's own memory.
 
 #include "tile.h"
+#include "walk.h"
 
 namespace ffi = xla::ffi;
 using Ints = ffi::Span<const int64_t>;
@@ -18,7 +19,7 @@ constexpr long NEAR = 128 * 1024, FAR = 512 * 1024;  // bytes that stay in the c
 
 // One spatial dimension. Place j looks at `reach` inputs from j*step - before on, and makes the outputs
 // j*spread + phase - crop, one for every phase.
-struct Axis {
+struct Line {
   long in, out, places, step, before, reach, spread, crop;
 
   long first(long phase) const { return std::max(0L, (crop - phase + spread - 1) / spread); }
@@ -33,9 +34,10 @@ struct Tap {  // a place of the window: `at` from where an output place begins t
 struct Sizes {  // of a convolution: its window, stride, padding before and dilation along an axis, inputs and outputs
   long in, window, stride, before, dilation, out;
 
+  Axis axis() const { return {in, out, window, stride, before, dilation, nullptr}; }
   long back() const { return (window - 1) * dilation / stride; }
-  Axis sliding() const { return {in, out, out, stride, before, (window - 1) * dilation + 1, 1, 0}; }
-  Axis receiving() const {
+  Line sliding() const { return {in, out, out, stride, before, (window - 1) * dilation + 1, 1, 0}; }
+  Line receiving() const {
     return {out, in, (before + in + stride - 1) / stride, 1, back(), back() + 1, stride, before};
   }
 
@@ -125,17 +127,15 @@ struct Phase {
   }
 };
 
-// Forward (`forward`) or input gradient
+// Forward (`forward`) or input gradient, but of depthwise convolutions
 template <class T>
 void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes& high, const Sizes& wide,
            Channels channels, const T* kernel, T* out) {
   long fan_in = channels.fan_in, fan_out = channels.fan_out, groups = channels.groups;
-  bool each = channels.depthwise();
-  Axis rows = forward ? high.sliding() : high.receiving(), row = forward ? wide.sliding() : wide.receiving();
-  long inner = each ? 1 : forward ? fan_in : fan_out, sets = each ? 1 : groups;
-  long C = (each ? groups : inner * groups), O = fan_out * groups;
-  Blocks blocks{each ? groups : forward ? fan_out : fan_in, LANES<T>};
-  long columns = (row.places - 1) * row.step + row.reach, out_channels = blocks.width * sets;
+  Line rows = forward ? high.sliding() : high.receiving(), row = forward ? wide.sliding() : wide.receiving();
+  long inner = forward ? fan_in : fan_out, C = inner * groups, O = fan_out * groups;
+  Blocks blocks{forward ? fan_out : fan_in, LANES<T>};
+  long columns = (row.places - 1) * row.step + row.reach, out_channels = blocks.width * groups;
 
   std::vector<Phase> phases;
   std::vector<long> weights_of;  // where the weights of a phase begin
@@ -145,7 +145,7 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
     for (size_t x = 0; x < x_taps.size(); ++x) {
       phases.emplace_back(y, x, y_taps[y], x_taps[x], wide.window, columns, C, inner);
       weights_of.push_back(size);
-      size += static_cast<long>(phases.back().places.size()) * inner * sets * blocks.vectors * LANES<T>;
+      size += static_cast<long>(phases.back().places.size()) * inner * groups * blocks.vectors * LANES<T>;
     }
 
   auto weights = std::make_unique_for_overwrite<T[]>(size);
@@ -153,14 +153,14 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
     long met = static_cast<long>(phases[phase].places.size()) * inner;
     return weights.get() + weights_of[phase] + met * LANES<T> * (set * blocks.vectors + block * VECTORS);
   };
-  parallel(pool, static_cast<long>(phases.size()) * sets * blocks.count, [&](long i) {
-    long phase = i / (sets * blocks.count), set = i / blocks.count % sets, block = i % blocks.count;
+  parallel(pool, static_cast<long>(phases.size()) * groups * blocks.count, [&](long i) {
+    long phase = i / (groups * blocks.count), set = i / blocks.count % groups, block = i % blocks.count;
     long lanes = blocks.lanes_of(block), all = blocks.vectors_of(block) * LANES<T>, first = blocks.first(block);
     T* to = packed(phase, set, block);
     for (auto [where, number] : phases[phase].places)
       for (long k = 0; k < inner; ++k, to += all) {
         const T* from = kernel + number * fan_in * O + set * fan_out;
-        if (forward || each) std::memcpy(to, from + k * O + first, lanes * sizeof(T));
+        if (forward) std::memcpy(to, from + k * O + first, lanes * sizeof(T));
         else for (long lane = 0; lane < lanes; ++lane) to[lane] = from[(first + lane) * O + k];
         std::fill(to + lanes, to + all, T(0));
       }
@@ -169,7 +169,7 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
   long row_bytes = columns * C * sizeof(T);
   Pieces pieces(N, rows.places, row_bytes * (rows.reach - rows.step), row_bytes * rows.step, size * sizeof(T),
                 4 * threads(pool));
-  long shares = std::clamp(4 * threads(pool) / pieces.count, 1L, sets * blocks.count);  // of the output channels
+  long shares = std::clamp(4 * threads(pool) / pieces.count, 1L, groups * blocks.count);  // of the output channels
   parallel(pool, pieces.count * shares, [&](long i) {
     long piece = i / shares, share = i % shares;
     long n = piece / pieces.cuts * pieces.together, images = std::min(pieces.together, N - n);
@@ -191,17 +191,17 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
             long out_row = (n + m) * rows.out + rows.place(j, phase.y);
             places.push_back((out_row * row.out + row.place(i, phase.x)) * out_channels);
           }
-      for (long one = sets * blocks.count * share / shares; one < sets * blocks.count * (share + 1) / shares; ++one) {
+      for (long one = groups * blocks.count * share / shares; one < groups * blocks.count * (share + 1) / shares; ++one) {
         long set = one / blocks.count, block = one % blocks.count;
         int vectors = blocks.vectors_of(block);
         long channel = set * blocks.width + blocks.first(block);
-        const T *a = copied + (each ? channel : set * inner), *b = packed(p, set, block);
+        const T *a = copied + set * inner, *b = packed(p, set, block);
         Runs runs;
         for (const Runs& chunk : phase.chunks) {
           runs = chunk;
           for (Run& run : runs) run.other *= vectors * LANES<T>;
           in_tiles(begins.size(), [&](long at, int count) {
-            auto sum = tile_of<T>(count, vectors, each);
+            auto sum = tile_of<T>(count, vectors, false);
             sum(a, &begins[at], b, {1, vectors * LANES<T>}, runs, out + channel, &places[at], blocks.lanes_of(block),
                 &chunk != &phase.chunks.front());
           });
@@ -211,12 +211,41 @@ void slide(ffi::ThreadPool& pool, bool forward, const T* x, long N, const Sizes&
   });
 }
 
+// Forward or input gradient of a depthwise convolution: what is met, each times the weights of that place of the window.
+template <class T>
+struct Weighted {
+  static constexpr bool ALIKE = false;
+  static constexpr int TOGETHER = BYTES == 64 ? 4 : 2;  // places that share weights: four vectors of sums for each
+  const T *x, *kernel;
+  long C;
+  T* y;
+
+  template <int B, int COLUMNS, int P>
+  void gather(const std::vector<Met<T>>& met, long from, long to, long channel, long other_next, long next) const {
+    constexpr int L = B / sizeof(T);
+    Vector<T, B> sum[P][COLUMNS] = {};
+    for (const Met<T>& m : met) {
+      const T *values = x + from + m.at, *weights = kernel + m.number * C + channel;
+#pragma GCC unroll 4
+      for (int c = 0; c < COLUMNS; ++c) {
+        auto weight = load<T, B>(weights + c * L);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) sum[p][c] += load<T, B>(values + p * other_next + c * L) * weight;
+      }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
+      for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + to + p * next + c * L, sum[p][c]);
+  }
+};
+
 // Input gradient of few channels, which would fill few lanes: lanes are all that a window sends back, its places times
 // the input channels; then every window's share is added where it belongs, in a padded image of a thread's own.
 template <class T>
 void send_back(ffi::ThreadPool& pool, const T* gradient, long N, const Sizes& high, const Sizes& wide, long I, long O,
                const T* kernel, T* out) {
-  Axis rows = high.sliding(), row = wide.sliding();
+  Line rows = high.sliding(), row = wide.sliding();
   long span = wide.window * I;  // of a window's row
   Blocks blocks{high.window * span, LANES<T>};
   long sent = blocks.vectors * LANES<T>;
@@ -261,7 +290,7 @@ void kernel_gradient(ffi::ThreadPool& pool, const T* x, const T* gradient, long 
                      Channels channels, T* out) {
   long fan_in = channels.fan_in, fan_out = channels.fan_out, groups = channels.groups;
   bool each = channels.depthwise();
-  Axis rows = high.sliding(), row = wide.sliding();
+  Line rows = high.sliding(), row = wide.sliding();
   long sets = each ? 1 : groups, I = fan_in * groups, O = fan_out * groups;
   Blocks blocks{each ? groups : fan_out, LANES<T>};
   long columns = (row.places - 1) * row.step + row.reach, size = high.window * wide.window * fan_in * O;
@@ -362,7 +391,10 @@ void compute(ffi::ThreadPool& pool, Product which, Mapped one, Mapped other, Map
     const T* b = static_cast<const T*>(other.array.untyped_data()) + other.of(i, out);
     T* to = static_cast<T*>(out.array.untyped_data()) + i * out.each();
     bool narrow = channels.groups == 1 && channels.fan_in < LANES<T> / 2;
-    if (which == INPUT_GRADIENT && narrow)
+    if (which != KERNEL_GRADIENT && channels.depthwise()) {
+      Sliding sliding{high.axis(), wide.axis()};
+      sliding.walk<T>(pool, which == FORWARD ? WINDOWS : PLACES, N, groups, Weighted<T>{a, b, groups, to});
+    } else if (which == INPUT_GRADIENT && narrow)
       send_back(pool, a, N, high, wide, channels.fan_in, channels.fan_out, b, to);
     else if (which == KERNEL_GRADIENT) kernel_gradient(pool, a, b, N, high, wide, channels, to);
     else slide(pool, which == FORWARD, a, N, high, wide, channels, b, to);

@@ -1,74 +1,11 @@
 // Pooling of images (N, H, W, C) in float32 or float64 on a CPU: maxima and means of windows, and their gradients.
-//
-// All are one walk: a place of the result meets places of the other array, each through a place of the window, and
-// gathers what it wants of them, vectors of channels at a time. Padding is never met.
 
-#include "common.h"
+#include "walk.h"
 
 namespace ffi = xla::ffi;
 using Ints = ffi::Span<const int64_t>;
 
 namespace {
-
-struct Meeting {  // with a place of the other array, through a place of the window; what the window divides by
-  long place, number, count;
-};
-using Meetings = std::vector<std::vector<Meeting>>;  // of every place along a dimension
-
-// One spatial dimension: windows see places, places are seen by windows.
-struct Axis {
-  long in, out, window, stride, before, dilation;
-  const int64_t* counts;  // what every window divides by, or null
-
-  Meetings windows() const {
-    Meetings all(out);
-    each([&](long place, long j, long u) { all[j].push_back({place, u, count(j)}); });
-    return all;
-  }
-  Meetings places() const {
-    Meetings all(in);
-    each([&](long place, long j, long u) { all[place].push_back({j, u, count(j)}); });
-    return all;
-  }
-
- private:
-  long count(long j) const { return counts ? counts[j] : 1; }
-
-  template <class Work>
-  void each(Work work) const {
-    for (long j = 0; j < out; ++j)
-      for (long u = 0; u < window; ++u) {
-        long place = j * stride - before + u * dilation;
-        if (place >= 0 && place < in) work(place, j, u);
-      }
-  }
-};
-
-// Places `step` apart, each of which meets what lies `other` further on than what the one before meets.
-struct Stretch {
-  long first, length;
-};
-
-std::vector<Stretch> stretches(const Meetings& all, long step, long other) {
-  std::vector<Stretch> found;
-  auto next = [&](Meeting a, Meeting b) {
-    return b.place == a.place + other && b.number == a.number && b.count == a.count;
-  };
-  long count = all.size();
-  for (long phase = 0; phase < std::min(step, count); ++phase)
-    for (long i = phase; i < count; i += step) {
-      if (i >= step && std::equal(all[i - step].begin(), all[i - step].end(), all[i].begin(), all[i].end(), next))
-        ++found.back().length;
-      else found.push_back({i, 1});
-    }
-  return found;
-}
-
-template <class T>
-struct Met {  // `at` from where the other array's image begins
-  long at, number;
-  T count, share;
-};
 
 template <class T>
 using Lane = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
@@ -92,12 +29,14 @@ void write_numbers(const Vector<Lane<T>, B>* numbers, uint8_t* __restrict to) {
 // Of what is met, the first of the greatest, and through which place of the window; NaN is greater than all.
 template <class T, bool WHERE>
 struct Maximum {
+  static constexpr bool ALIKE = true;
+  static constexpr int TOGETHER = 1;
   const T* x;
   T* y;
   uint8_t* where;
 
-  template <int B, int COLUMNS>
-  void gather(const std::vector<Met<T>>& met, long from, long to) const {
+  template <int B, int COLUMNS, int>
+  void gather(const std::vector<Met<T>>& met, long from, long to, long, long, long) const {
     constexpr int L = B / sizeof(T);
     auto all = [](long number) { return Vector<Lane<T>, B>{} + static_cast<Lane<T>>(number); };
     Vector<T, B> best[COLUMNS];
@@ -124,12 +63,14 @@ struct Maximum {
 // The gradients of the windows that are met through the place where their maximum is.
 template <class T>
 struct ToMaximum {
+  static constexpr bool ALIKE = true;
+  static constexpr int TOGETHER = 1;
   const T* gradient;
   const uint8_t* where;
   T* dx;
 
-  template <int B, int COLUMNS>
-  void gather(const std::vector<Met<T>>& met, long from, long to) const {
+  template <int B, int COLUMNS, int>
+  void gather(const std::vector<Met<T>>& met, long from, long to, long, long, long) const {
     constexpr int L = B / sizeof(T);
     Vector<T, B> sum[COLUMNS] = {};
     for (const Met<T>& m : met) {
@@ -148,11 +89,13 @@ struct ToMaximum {
 // The sum of what is met, over what the window divides by.
 template <class T>
 struct Mean {
+  static constexpr bool ALIKE = true;
+  static constexpr int TOGETHER = 1;
   const T* x;
   T* y;
 
-  template <int B, int COLUMNS>
-  void gather(const std::vector<Met<T>>& met, long from, long to) const {
+  template <int B, int COLUMNS, int>
+  void gather(const std::vector<Met<T>>& met, long from, long to, long, long, long) const {
     constexpr int L = B / sizeof(T);
     Vector<T, B> sum[COLUMNS] = {};
     for (const Met<T>& m : met)
@@ -166,11 +109,13 @@ struct Mean {
 // What every mean that is met sends back: its gradient times its share.
 template <class T>
 struct Spread {
+  static constexpr bool ALIKE = true;
+  static constexpr int TOGETHER = 1;
   const T* gradient;
   T* dx;
 
-  template <int B, int COLUMNS>
-  void gather(const std::vector<Met<T>>& met, long from, long to) const {
+  template <int B, int COLUMNS, int>
+  void gather(const std::vector<Met<T>>& met, long from, long to, long, long, long) const {
     constexpr int L = B / sizeof(T);
     Vector<T, B> sum[COLUMNS] = {};
     for (const Met<T>& m : met)
@@ -181,54 +126,15 @@ struct Spread {
   }
 };
 
-enum Of { WINDOWS, PLACES };  // what the result is of
-
-struct Pool {
-  Axis high, wide;
-
-  // `slide`: the window, stride, padding before and dilation, two numbers of each; `counts`: of the rows, the columns
-  Pool(const ffi::AnyBuffer& images, const ffi::AnyBuffer& windows, Ints slide, Ints counts = {}) {
-    auto axis = [&](int d, const int64_t* counts) {
-      auto size = [&](const ffi::AnyBuffer& array) { return array.dimensions().last(3)[d]; };
-      return Axis{size(images), size(windows), slide[d], slide[2 + d], slide[4 + d], slide[6 + d], counts};
-    };
-    high = axis(0, counts.size() ? counts.begin() : nullptr);
-    wide = axis(1, counts.size() ? counts.begin() + high.out : nullptr);
-  }
-
-  // work.gather(what is met, where its image begins, where the place lies), some channels further on
-  template <class T, class Work>
-  void walk(ffi::ThreadPool& pool, Of of, long N, long C, Work work) const {
-    bool windows = of == WINDOWS;
-    Meetings down = windows ? high.windows() : high.places(), across = windows ? wide.windows() : wide.places();
-    long step = windows ? 1 : wide.stride, other_step = windows ? wide.stride : 1;
-    std::vector<Stretch> line = stretches(across, step, other_step);
-    long rows = down.size(), columns = across.size(), other = windows ? wide.in : wide.out;
-    long image = rows * columns * C, other_image = other * (windows ? high.in : high.out) * C;
-    bool near = wide.stride == 1;  // the channels of a stretch are as those of one place
-    constexpr long worth = 16 * 1024;  // waking a thread: numbers
-    long cuts = std::clamp(image / worth, 1L, rows), together = std::clamp(worth / std::max(image, 1L), 1L, N);
-    parallel(pool, (N + together - 1) / together * cuts, [&](long piece) {
-      long from = piece / cuts * together, until = std::min(from + together, N), cut = piece % cuts;
-      std::vector<Met<T>> met;
-      for (long row = rows * cut / cuts; row < rows * (cut + 1) / cuts; ++row)
-        for (Stretch stretch : line) {
-          met.clear();
-          for (Meeting y : down[row])
-            for (Meeting x : across[stretch.first]) {
-              T count = static_cast<T>(y.count * x.count);
-              met.push_back({(y.place * other + x.place) * C, y.number * wide.window + x.number, count, 1 / count});
-            }
-          for (long n = from; n < until; ++n)
-            over_channels<T>(near ? stretch.length * C : C, [&]<int B, int COLUMNS>(long c) {
-              long at = n * other_image + c, to = n * image + (row * columns + stretch.first) * C + c;
-              for (long i = 0; i < (near ? 1 : stretch.length); ++i, at += other_step * C, to += step * C)
-                work.template gather<B, COLUMNS>(met, at, to);
-            });
-        }
-    });
-  }
-};
+// `slide`: the window, stride, padding before and dilation, two numbers of each; `counts`: of the rows, the columns
+Sliding sliding(const ffi::AnyBuffer& images, const ffi::AnyBuffer& windows, Ints slide, Ints counts = {}) {
+  auto axis = [&](int d, const int64_t* counts) {
+    auto size = [&](const ffi::AnyBuffer& array) { return array.dimensions().last(3)[d]; };
+    return Axis{size(images), size(windows), slide[d], slide[2 + d], slide[4 + d], slide[6 + d], counts};
+  };
+  Axis high = axis(0, counts.size() ? counts.begin() : nullptr);
+  return {high, axis(1, counts.size() ? counts.begin() + high.out : nullptr)};
+}
 
 // work(T's pointer to the result, examples, C), T being float or double, unless there is nothing to do
 template <class Work>
@@ -247,7 +153,7 @@ const T* data(const ffi::AnyBuffer& array) { return static_cast<const T*>(array.
 
 ffi::Error maximum(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide) {
   return each_type(*result, [&]<class T>(T* y, long N, long C) {
-    Pool(x, *result, slide).walk<T>(threads, WINDOWS, N, C, Maximum<T, false>{data<T>(x), y, nullptr});
+    sliding(x, *result, slide).walk<T>(threads, WINDOWS, N, C, Maximum<T, false>{data<T>(x), y, nullptr});
   });
 }
 
@@ -255,7 +161,7 @@ ffi::Error first_maximum(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<
                          ffi::Result<ffi::AnyBuffer> where, Ints slide) {
   return each_type(*result, [&]<class T>(T* y, long N, long C) {
     Maximum<T, true> work{data<T>(x), y, static_cast<uint8_t*>(where->untyped_data())};
-    Pool(x, *result, slide).walk<T>(threads, WINDOWS, N, C, work);
+    sliding(x, *result, slide).walk<T>(threads, WINDOWS, N, C, work);
   });
 }
 
@@ -263,21 +169,21 @@ ffi::Error to_maximum(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::Any
                       ffi::Result<ffi::AnyBuffer> result, Ints slide) {
   return each_type(*result, [&]<class T>(T* dx, long N, long C) {
     ToMaximum<T> work{data<T>(gradient), data<uint8_t>(where), dx};
-    Pool(*result, gradient, slide).walk<T>(threads, PLACES, N, C, work);
+    sliding(*result, gradient, slide).walk<T>(threads, PLACES, N, C, work);
   });
 }
 
 ffi::Error mean(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide,
                 Ints counts) {
   return each_type(*result, [&]<class T>(T* y, long N, long C) {
-    Pool(x, *result, slide, counts).walk<T>(threads, WINDOWS, N, C, Mean<T>{data<T>(x), y});
+    sliding(x, *result, slide, counts).walk<T>(threads, WINDOWS, N, C, Mean<T>{data<T>(x), y});
   });
 }
 
 ffi::Error spread(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::Result<ffi::AnyBuffer> result, Ints slide,
                   Ints counts) {
   return each_type(*result, [&]<class T>(T* dx, long N, long C) {
-    Pool(*result, gradient, slide, counts).walk<T>(threads, PLACES, N, C, Spread<T>{data<T>(gradient), dx});
+    sliding(*result, gradient, slide, counts).walk<T>(threads, PLACES, N, C, Spread<T>{data<T>(gradient), dx});
   });
 }
 
