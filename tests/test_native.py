@@ -182,6 +182,19 @@ def test_sums_over_the_batch_are_those_of_xla(shape: tuple[int, ...]):
 
 
 @needs_a_compiler
+@pytest.mark.parametrize("dtype", native.DTYPES)
+def test_the_norm_of_a_tree_is_that_of_all_its_numbers(dtype: str):
+    """Arrays of none, few, many and very many numbers; float32 adds up pieces of 16,384 before float64 adds those."""
+    with jax.enable_x64(dtype == "float64"):
+        arrays = random(5, (0,), (1,), (7, 3), (16385,), (3, 3, 300, 120), dtype=dtype)
+        got = jax.jit(native.norm)(arrays)
+        expected = np.linalg.norm(np.concatenate([np.asarray(array, "float64").ravel() for array in arrays]))
+        assert got.dtype == dtype and abs(got / expected - 1) < 16 * np.finfo(dtype).eps
+        scaled = jax.vmap(lambda factor: native.norm([array * factor for array in arrays]))(jnp.arange(1.0, 4.0))
+        np.testing.assert_allclose(scaled, got * np.arange(1, 4), rtol=1e-6)
+
+
+@needs_a_compiler
 def test_a_training_step_uses_it_and_says_the_same_without_it():
     """In a process of its own: which way is taken is decided once, when a function is traced."""
     program = """

@@ -46,9 +46,7 @@ struct Stretch {
 
 inline std::vector<Stretch> stretches(const Meetings& all, long step, long other) {
   std::vector<Stretch> found;
-  auto next = [&](Meeting a, Meeting b) {
-    return b.place == a.place + other && b.number == a.number && b.count == a.count;
-  };
+  auto next = [&](Meeting a, Meeting b) { return b.place == a.place + other && b.count == a.count; };
   long count = all.size();
   for (long phase = 0; phase < std::min(step, count); ++phase)
     for (long i = phase; i < count; i += step) {
