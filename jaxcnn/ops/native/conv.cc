@@ -3,7 +3,8 @@
 // All of them are the loop `tile`, b being a vector of channels. Forward: rows are output places, k the window's places
 // and the input channels, b is the kernel. Input gradient: the same of the gradient, once for every phase of the stride
 // (see overlap.py). Kernel gradient: rows are the kernel's places and input channels, k the output places, b is the
-// gradient. In a depthwise convolution a is a vector of channels too.
+// gradient. A depthwise convolution's kernel gradient has a vector of channels for a too; its other two products are a
+// walk (see walk.h), which needs no copy.
 //
 // Padding costs nothing inside the loop: the rows at work are first copied, padded, to a thread's own memory.
 
