@@ -1,8 +1,9 @@
 """Pooling, as comparisons and sums of strided slices.
 
 XLA's `reduce_window` has a gradient (`select_and_scatter`) that is slow to run and slow to compile on CPU, and is
-itself slower than slices but for a large padded image; slices have neither fault. On a CPU a C++ program walks over the
-windows instead (`native/pool.cc`): 3x3 of 64 channels at 32x32, batch 64, with the gradient, in 5 ms instead of 19.
+itself slower than slices but for a large padded image; slices have neither fault. On a CPU a C++ program walks over
+the windows instead (`native/pool.cc`): a 3x3 maximum of 64 channels at 28x28, batch 128, with its gradient, takes 7 ms
+there, not 22.
 
 Max pooling sends the whole gradient to the first maximum of a window, in row-major order, as `lax` and PyTorch do;
 average pooling gives every one of the Q places of a window 1/Q of it.

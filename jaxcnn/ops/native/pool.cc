@@ -86,8 +86,9 @@ struct ToMaximum {
   }
 };
 
-// The sum of what is met, over what the window divides by.
-template <class T>
+// Of windows: the sum of what is met, over what the window divides by. Of places: what the windows that are met send
+// back, each its gradient times its share.
+template <class T, bool SHARES>
 struct Mean {
   static constexpr bool ALIKE = true;
   static constexpr int TOGETHER = 1;
@@ -100,29 +101,12 @@ struct Mean {
     Vector<T, B> sum[COLUMNS] = {};
     for (const Met<T>& m : met)
 #pragma GCC unroll 4
-      for (int c = 0; c < COLUMNS; ++c) sum[c] += load<T, B>(x + from + m.at + c * L);
+      for (int c = 0; c < COLUMNS; ++c) {
+        auto value = load<T, B>(x + from + m.at + c * L);
+        sum[c] += SHARES ? value * m.share : value;
+      }
 #pragma GCC unroll 4
-    for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + to + c * L, sum[c] / met[0].count);
-  }
-};
-
-// What every mean that is met sends back: its gradient times its share.
-template <class T>
-struct Spread {
-  static constexpr bool ALIKE = true;
-  static constexpr int TOGETHER = 1;
-  const T* gradient;
-  T* dx;
-
-  template <int B, int COLUMNS, int>
-  void gather(const std::vector<Met<T>>& met, long from, long to, long, long, long) const {
-    constexpr int L = B / sizeof(T);
-    Vector<T, B> sum[COLUMNS] = {};
-    for (const Met<T>& m : met)
-#pragma GCC unroll 4
-      for (int c = 0; c < COLUMNS; ++c) sum[c] += load<T, B>(gradient + from + m.at + c * L) * m.share;
-#pragma GCC unroll 4
-    for (int c = 0; c < COLUMNS; ++c) store<T, B>(dx + to + c * L, sum[c]);
+    for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + to + c * L, SHARES ? sum[c] : sum[c] / met[0].count);
   }
 };
 
@@ -176,14 +160,14 @@ ffi::Error to_maximum(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::Any
 ffi::Error mean(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide,
                 Ints counts) {
   return each_type(*result, [&]<class T>(T* y, long N, long C) {
-    sliding(x, *result, slide, counts).walk<T>(threads, WINDOWS, N, C, Mean<T>{data<T>(x), y});
+    sliding(x, *result, slide, counts).walk<T>(threads, WINDOWS, N, C, Mean<T, false>{data<T>(x), y});
   });
 }
 
 ffi::Error spread(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::Result<ffi::AnyBuffer> result, Ints slide,
                   Ints counts) {
   return each_type(*result, [&]<class T>(T* dx, long N, long C) {
-    sliding(*result, gradient, slide, counts).walk<T>(threads, PLACES, N, C, Spread<T>{data<T>(gradient), dx});
+    sliding(*result, gradient, slide, counts).walk<T>(threads, PLACES, N, C, Mean<T, true>{data<T>(gradient), dx});
   });
 }
 
