@@ -1,6 +1,6 @@
 """The deck's network on CIFAR-10 (tutorial 06): Adam at 1e-4, batches of 128, 20 epochs, crops and flips."""
 
-from jaxcnn.config import DataConfig, OptimizerConfig, TrainConfig
+from jaxcnn.config import Adam, Constant, Crop, DataConfig, Flip, OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     name="cifar_cnn",
@@ -9,10 +9,9 @@ config = TrainConfig(
         "tfds:cifar10",
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2023, 0.1994, 0.2010),
-        crop_padding=4,
-        flip=True,
+        augment=(Crop(4), Flip()),
     ),
-    optimizer=OptimizerConfig("adam", lr=1e-4, schedule="constant"),
+    optimizer=OptimizerConfig(Adam(), lr=1e-4, schedule=Constant()),
     epochs=20,
     batch_size=128,
 )

@@ -4,7 +4,7 @@ The weights are akamaster's (github.com/akamaster/pytorch_resnet_cifar10, pretra
 so are `mean` and `std`. The same training from scratch: `--weights None --head load --freeze --name scratch_fmnist`.
 """
 
-from jaxcnn.config import DataConfig, OptimizerConfig, TrainConfig
+from jaxcnn.config import SGD, Crop, DataConfig, Flip, OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     name="finetune_fmnist",
@@ -19,10 +19,9 @@ config = TrainConfig(
         train_fraction=1 / 30,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
-        crop_padding=2,
-        flip=True,
+        augment=(Crop(2), Flip()),
     ),
-    optimizer=OptimizerConfig("sgd", lr=0.02, weight_decay=5e-4, warmup_epochs=1),
+    optimizer=OptimizerConfig(SGD(weight_decay=5e-4), lr=0.02, warmup_epochs=1),
     epochs=8,
     batch_size=64,
     evaluate_every=4,

@@ -8,42 +8,16 @@ from __future__ import annotations
 import math
 import operator
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
 import jax
 from jax import Array
 
-from jaxcnn import initializers, ops
-from jaxcnn.spec import (
-    Act,
-    AdaptivePool,
-    BatchNorm,
-    Bias,
-    Channels,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    Graph,
-    Identity,
-    LayerNorm,
-    Leaf,
-    LocalResponseNorm,
-    Pad,
-    Pool,
-    RadialBasis,
-    Scale,
-    Shuffle,
-    Spec,
-    StochasticDepth,
-    Upsample,
-    join_path,
-)
+from jaxcnn import ops, spec
+from jaxcnn.ops import initializers
+from jaxcnn.spec import Leaf, Spec, Step, interpret
 
 Shape = tuple[int, ...]
 Initializer = Callable[..., Array]
@@ -74,25 +48,14 @@ class Row(NamedTuple):
     layout: Layout
 
 
-@contextmanager
-def layer_named(path: str, spec: Spec) -> Iterator[None]:
-    """Say in any error raised inside which layer it came from."""
-    try:
-        yield
-    except Exception as error:
-        if not getattr(error, "__notes__", None):
-            error.add_note(f"in layer {path or 'the network'!r}: {spec}")
-        raise
-
-
 def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
     """The layout of one leaf over an input of `shape`. Raises ValueError where the leaf cannot take it."""
     *sizes, channels = shape
     spatial = len(sizes)
-    if isinstance(leaf, Conv | ConvTranspose | Pool | AdaptivePool | Upsample) and not spatial:
+    if isinstance(leaf, spec.Conv | spec.ConvTranspose | spec.Pool | spec.AdaptivePool | spec.Upsample) and not spatial:
         raise ValueError(f"a {type(leaf).__name__} takes an image, not a vector of {channels}: put it before Flatten")
     match leaf:
-        case Conv():
+        case spec.Conv():
             width = channels if leaf.width is None else _positive(leaf.width, "width")
             groups = channels if leaf.groups is None else _positive(leaf.groups, "groups")
             window = ops.per_dimension(leaf.kernel, spatial, "kernel")
@@ -103,7 +66,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                 params["bias"] = Parameter((width,), initializers.zeros)
             placed = ops.slide("Conv", sizes, window, leaf.stride, leaf.padding, leaf.dilation)
             return Layout((*placed.output, width), params)
-        case ConvTranspose():
+        case spec.ConvTranspose():
             width, groups = _positive(leaf.width, "width"), _positive(leaf.groups, "groups")
             window = ops.per_dimension(leaf.kernel, spatial, "kernel")
             if channels % groups or width % groups:
@@ -113,7 +76,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             if leaf.bias:
                 params["bias"] = Parameter((width,), initializers.zeros)
             return Layout((*placed.sizes, width), params)
-        case Dense():
+        case spec.Dense():
             if spatial:
                 raise ValueError(
                     f"a dense layer takes a vector, not {times(shape)}: put Flatten or GlobalPool before it"
@@ -123,7 +86,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             if leaf.bias:
                 params["bias"] = Parameter((width,), initializers.zeros)
             return Layout((width,), params)
-        case BatchNorm():
+        case spec.BatchNorm():
             params = {"scale": Parameter((channels,), initializers.ones)} if leaf.scale else {}
             params["bias"] = Parameter((channels,), initializers.zeros)
             return Layout(
@@ -131,7 +94,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                 params,
                 {"mean": Parameter((channels,), initializers.zeros), "var": Parameter((channels,), initializers.ones)},
             )
-        case LayerNorm():
+        case spec.LayerNorm():
             return Layout(
                 shape,
                 {
@@ -139,13 +102,13 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                     "bias": Parameter((channels,), initializers.zeros),
                 },
             )
-        case LocalResponseNorm():
+        case spec.LocalResponseNorm():
             _positive(leaf.size, "size")
             return Layout(shape)
-        case Pool():
+        case spec.Pool():
             _one_of(leaf.kind, ("max", "avg", "lp"))
             return Layout((*pool_window(leaf, shape).output, channels))
-        case AdaptivePool():
+        case spec.AdaptivePool():
             _one_of(leaf.kind, ("max", "avg"))
             wanted = leaf.sizes if isinstance(leaf.sizes, tuple) else (leaf.sizes,) * spatial
             if len(wanted) != spatial:
@@ -154,60 +117,61 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                 )
             kept = (n if size is None else _positive(size, "size") for n, size in zip(sizes, wanted, strict=True))
             return Layout((*kept, channels))
-        case Upsample():
+        case spec.Upsample():
             _one_of(leaf.method, ("nearest", "bilinear"))
             factors = ops.per_dimension(leaf.scale, spatial, "scale")
             return Layout((*(n * factor for n, factor in zip(sizes, factors, strict=True)), channels))
-        case Shuffle(groups):
+        case spec.Shuffle(groups):
             if channels % _positive(groups, "groups"):
                 raise ValueError(f"{groups} groups do not divide {channels} channels")
             return Layout(shape)
-        case GlobalPool():
+        case spec.GlobalPool():
             _one_of(leaf.kind, ("max", "avg"))
             return Layout((*([1] * spatial if leaf.keepdims else []), channels))
-        case Pad():
+        case spec.Pad():
             padded = tuple(
                 n + before + after for n, (before, after) in zip(sizes, pad_pairs(leaf, spatial), strict=True)
             )
             if min(padded, default=1) < 1:
                 raise ValueError(f"a Pad of {leaf.padding} leaves nothing of {times(shape)}")
             return Layout((*padded, channels))
-        case Channels(start, stop):
+        case spec.Channels(start, stop):
             end = channels if stop is None else stop
             if not 0 <= start < end <= channels:
                 raise ValueError(f"there are no channels {start} to {end} in {channels}")
             return Layout((*sizes, end - start))
-        case Scale(value, trainable):
+        case spec.Scale(value, trainable):
             return Layout(shape, {"scale": Parameter((channels,), initializers.constant(value))} if trainable else {})
-        case Bias(per_place):
+        case spec.Bias(per_place):
             return Layout(shape, {"bias": Parameter(shape if per_place else (channels,), initializers.zeros)})
-        case RadialBasis():
+        case spec.RadialBasis():
             if spatial:
                 raise ValueError(f"a RadialBasis takes a vector, not {times(shape)}: put Flatten before it")
             width = _positive(leaf.width, "width")
             return Layout((width,), {}, {"centers": Parameter((channels, width), initializers.signs)})
-        case Flatten():
+        case spec.Flatten():
             return Layout((math.prod(shape),))
-        case Act(name):
+        case spec.Act(name):
             ops.activation(name)
             return Layout(shape)
-        case Dropout(rate) | StochasticDepth(rate):
+        case spec.Dropout(rate) | spec.StochasticDepth(rate):
             if not 0 <= rate < 1:
-                kind = "dropout" if isinstance(leaf, Dropout) else "stochastic depth"
+                kind = "dropout" if isinstance(leaf, spec.Dropout) else "stochastic depth"
                 raise ValueError(f"{kind}'s rate must be in [0, 1), not {rate}")
             return Layout(shape)
-        case Identity():
+        case spec.Identity():
             return Layout(shape)
-    raise TypeError(f"{leaf!r} is not a layer of jaxcnn.spec")
+        case _:
+            spec.unknown(leaf)
 
 
-def pool_window(leaf: Pool, shape: Shape) -> ops.Window:
+def pool_window(leaf: spec.Pool, shape: Shape) -> ops.Window:
     """Where the windows of a pooling layer stand over an input of `shape`, (H, W, C)."""
     stride = leaf.window if leaf.stride is None else leaf.stride
     return ops.slide("Pool", shape[:-1], leaf.window, stride, leaf.padding, leaf.dilation, leaf.ceil_mode)
 
 
-def pad_pairs(leaf: Pad, spatial: int) -> tuple[tuple[int, int], ...]:
+def pad_pairs(leaf: spec.Pad, spatial: int) -> tuple[tuple[int, int], ...]:
     """The places that a Pad adds before and after each of `spatial` dimensions."""
     given = leaf.padding if isinstance(leaf.padding, tuple) else (leaf.padding,) * spatial
     if len(given) != spatial:
@@ -253,35 +217,33 @@ def merge_shapes(merge: str, shapes: list[Shape]) -> Shape:
     return result
 
 
-def _visit(spec: Spec, shape: Shape, path: str) -> Iterator[Row]:
-    """Yields the rows below `path`; returns the output's shape."""
-    if not isinstance(spec, Graph):
-        with layer_named(path, spec):
-            layout = leaf_layout(spec, shape)
-        yield Row(path, spec, shape, layout)
-        return layout.output
-    shapes = {"in": shape}
-    for node in spec.nodes:
-        here = join_path(path, node.name)
-        with layer_named(here, node.spec):
-            merged = merge_shapes(node.merge, [shapes[name] for name in node.inputs])
-        shapes[node.name] = yield from _visit(node.spec, merged, here)
-    return shapes[spec.nodes[-1].name]
+def example_shape(shape: Sequence[int]) -> Shape:
+    """The shape of one example as whole numbers. Raises ValueError, saying so, where it is none."""
+    try:
+        sizes = tuple(operator.index(size) for size in shape)
+    except TypeError:
+        sizes = ()
+    if min(sizes, default=0) < 1:
+        raise ValueError(f"the shape of one example is (H, W, C), whole numbers from 1, not {shape!r}")
+    return sizes
 
 
 def walk(net: Spec, shape: Shape) -> list[Row]:
     """Every leaf with its path, input shape and layout, in order of execution, for one example of `shape`."""
-    return list(_visit(net, tuple(shape), ""))
+    rows: list[Row] = []
+
+    def leaf(step: Step, shape: Shape) -> Shape:
+        layout = leaf_layout(step.leaf, shape)
+        rows.append(Row(step.path, step.leaf, shape, layout))
+        return layout.output
+
+    interpret(net, example_shape(shape), leaf, merge_shapes)
+    return rows
 
 
 def output_shape(net: Spec, shape: Shape) -> Shape:
     """The shape of one example's output."""
-    visit = _visit(net, tuple(shape), "")
-    try:
-        while True:
-            next(visit)
-    except StopIteration as stop:
-        return stop.value
+    return interpret(net, example_shape(shape), lambda step, shape: leaf_layout(step.leaf, shape).output, merge_shapes)
 
 
 def key_at(rng: Array, path: str) -> Array:
@@ -292,9 +254,13 @@ def key_at(rng: Array, path: str) -> Array:
 def init(net: Spec, rng: Array, shape: Shape) -> tuple[Params, Params]:
     """Draw the parameters and the statistics of a network for examples of `shape`, (H, W, C).
 
-    Kernels are He normal (He et al. 2015), biases zero, scales one. Returns `(params, batch_stats)`, both
-    `{path: {name: array}}`. Raises ValueError, with the layer's name, where the input is too small for the network.
+    Kernels are He normal (He et al. 2015), biases zero, scales one: beside PyTorch's and TensorFlow's rules this one
+    learned best where nothing is normalized (results/initialization). Returns `(params, batch_stats)`, both
+    `{path: {name: array}}`. Raises ValueError, with the layer's name, where the input is too small for the network,
+    and TypeError where `rng` is no key.
     """
+    if not (hasattr(rng, "dtype") and (jax.numpy.issubdtype(rng.dtype, jax.dtypes.prng_key) or rng.shape == (2,))):
+        raise TypeError(f"rng must be a key, such as jax.random.key(0), not {rng!r}")
     params: Params = {}
     stats: Params = {}
     for row in walk(net, shape):

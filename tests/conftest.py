@@ -1,14 +1,40 @@
-"""What all tests share: float64 on request, and strictness there.
+"""What all tests share: float64 on request, strictness there, and programs that XLA compiled before.
 
-Rank promotion stays allowed: a bias of (C,) meets images of (N, H, W, C) all over the library, on purpose.
+Rank promotion stays allowed here; that the library does without it is seen in test_operation_sizes.py.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import jax
 import pytest
+
+from jaxcnn.ops import native
+
+QUICKLY_COMPILED = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Spend little time in XLA's compiler, which took most of the tests' time.
+
+    It optimizes less, unless slow tests are asked for or XLA_FLAGS says otherwise (an empty one too). And each program
+    is compiled once for all workers, the processes that tests start, and the next run of the tests: JAX's own key
+    (program, flags, version, machine) tells programs apart.
+    """
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("XLA_FLAGS", QUICKLY_COMPILED)
+    if not config.pluginmanager.has_plugin("cacheprovider"):  # -p no:cacheprovider
+        return
+    settings = {
+        "jax_compilation_cache_dir": str(config.cache.mkdir("xla")),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
 
 
 @pytest.fixture
@@ -22,9 +48,7 @@ def float64() -> Iterator[None]:
 
 
 @pytest.fixture
-def by_xla(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def by_xla() -> Iterator[None]:
     """Compute convolutions without the C++ program, for tests that look into what XLA compiles."""
-    monkeypatch.setenv("JAXCNN_NATIVE", "0")
-    jax.clear_caches()
-    yield
-    jax.clear_caches()
+    with native.switched("0"):
+        yield

@@ -15,7 +15,7 @@ from reference import random
 
 import jaxcnn
 from jaxcnn import rewrite
-from jaxcnn.receptive.box import boxes
+from jaxcnn.readings.receptive.box import boxes
 from jaxcnn.spec import (
     Act,
     AdaptivePool,

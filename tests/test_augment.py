@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn.data.augment import augment, channel_statistics, normalize, random_flip
-from jaxcnn.data.batches import epoch_key, epoch_order, gather, padded
+from jaxcnn.data.augment import Crop, Flip, augment
+from jaxcnn.data.batches import balanced_order, epoch_key, epoch_order, gather, padded, repeated_order
+from jaxcnn.data.pixels import channel_statistics, normalize
 
+BOTH = (Crop(2), Flip())
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
 
 
@@ -58,17 +60,17 @@ def test_normalized_training_images_have_mean_zero_and_deviation_one():
 def test_what_happens_to_an_image_depends_on_its_id_and_not_on_its_batch():
     key = epoch_key(0, 3)
     ids = jnp.arange(40)
-    whole = augment(jnp.asarray(IMAGES), ids, key, 2, True)
-    part = augment(jnp.asarray(IMAGES[[31, 4]]), ids[jnp.array([31, 4])], key, 2, True)
+    whole = augment(jnp.asarray(IMAGES), ids, key, BOTH)
+    part = augment(jnp.asarray(IMAGES[[31, 4]]), ids[jnp.array([31, 4])], key, BOTH)
     assert (whole[jnp.array([31, 4])] == part).all()
-    assert (augment(jnp.asarray(IMAGES), ids, epoch_key(0, 4), 2, True) != whole).any()
-    assert (augment(jnp.asarray(IMAGES), ids, epoch_key(1, 3), 2, True) != whole).any()
+    assert (augment(jnp.asarray(IMAGES), ids, epoch_key(0, 4), BOTH) != whole).any()
+    assert (augment(jnp.asarray(IMAGES), ids, epoch_key(1, 3), BOTH) != whole).any()
 
 
 def test_every_crop_is_a_window_of_the_padded_image_and_all_places_occur():
     image = np.arange(1, 31, dtype=np.uint8).reshape(1, 6, 5, 1)
     many = jnp.asarray(np.repeat(image, 400, axis=0))
-    crops = np.asarray(augment(many, jnp.arange(400), epoch_key(0, 0), 1, False))
+    crops = np.asarray(augment(many, jnp.arange(400), epoch_key(0, 0), (Crop(1),)))
     around = np.pad(image[0], ((1, 1), (1, 1), (0, 0)))
     windows = {around[r : r + 6, c : c + 5].tobytes() for r in range(3) for c in range(3)}
     assert {crop.tobytes() for crop in crops} == windows
@@ -77,7 +79,7 @@ def test_every_crop_is_a_window_of_the_padded_image_and_all_places_occur():
 def test_half_of_the_images_are_mirrored():
     keys = jax.random.split(jax.random.key(0), 2000)
     image = jnp.asarray(np.arange(12, dtype=np.uint8).reshape(1, 2, 6, 1))
-    flipped = np.asarray(random_flip(jnp.repeat(image, 2000, axis=0), keys))
+    flipped = np.asarray(jax.vmap(Flip())(keys, jnp.repeat(image, 2000, axis=0)))
     mirrored = (flipped == np.asarray(image)[:, :, ::-1]).all((1, 2, 3))
     same = (flipped == np.asarray(image)).all((1, 2, 3))
     assert (mirrored ^ same).all()
@@ -85,4 +87,49 @@ def test_half_of_the_images_are_mirrored():
 
 
 def test_no_augmentation_changes_nothing():
-    assert (augment(jnp.asarray(IMAGES), jnp.arange(40), epoch_key(0, 0), 0, False) == IMAGES).all()
+    assert (augment(jnp.asarray(IMAGES), jnp.arange(40), epoch_key(0, 0), ()) == IMAGES).all()
+
+
+def test_an_augmentation_does_not_depend_on_those_beside_it():
+    ids, key = jnp.arange(40), epoch_key(0, 0)
+    both = augment(jnp.asarray(IMAGES), ids, key, (Flip(1.0), Crop(2)))
+    alone = augment(jnp.asarray(IMAGES[:, :, ::-1]), ids, key, (Crop(2),))
+    assert (both == alone).all()
+
+
+def test_the_second_of_a_kind_draws_other_numbers():
+    once = augment(jnp.asarray(IMAGES), jnp.arange(40), epoch_key(0, 0), (Flip(),))
+    twice = augment(jnp.asarray(IMAGES), jnp.arange(40), epoch_key(0, 0), (Flip(), Flip()))
+    assert (twice != once).any() and (twice != IMAGES).any()
+
+
+def test_a_repeated_order_shows_an_image_several_times_in_a_row_and_changes_it_anew():
+    order = repeated_order(0, 1, 100, 3)
+    places, times = order % 100, order // 100
+    assert len(order) == 100 and (places[:3] == places[0]).all() and times[:4].tolist() == [0, 1, 2, 0]
+    assert len(set(places)) == 34 and len(set(order)) == 100
+    assert (repeated_order(0, 1, 100, 1) == epoch_order(0, 1, 100)).all()
+    images = np.repeat(IMAGES[:1], 3, axis=0)
+    many = augment(jnp.asarray(images), jnp.array([0, 100, 200]), epoch_key(0, 0), (Crop(2),))
+    assert len({np.asarray(image).tobytes() for image in many}) > 1
+
+
+def test_a_balanced_order_shows_every_class_as_often():
+    labels = np.repeat([0, 1, 2, 4], [50, 30, 19, 4])
+    for epoch in range(4):
+        order = balanced_order(0, epoch, labels)
+        places = order % len(labels)
+        counts = np.bincount(labels[places], minlength=5)
+        assert len(order) == 103 and counts[3] == 0 and set(counts[[0, 1, 2, 4]]) == {25, 26}
+        for label in 0, 1, 2, 4:
+            shown = np.bincount(places[labels[places] == label], minlength=len(labels))[labels == label]
+            assert shown.max() - shown.min() <= 1
+        assert len(set(order)) == len(order)  # each time with another key
+        assert (np.diff(labels[places]) != 0).mean() > 0.5  # not class by class
+    assert len({balanced_order(0, epoch, labels).tobytes() for epoch in range(4)}) == 4
+
+
+def test_gather_finds_an_image_that_is_shown_again():
+    batch = gather(jnp.asarray(IMAGES), jnp.arange(40), jnp.array([47, 83]), jnp.ones(2), jnp.array([5, 46]))
+    assert batch.labels.tolist() == [7, 3] and batch.ids.tolist() == [47, 83]
+    assert (batch.images == IMAGES[[7, 3]]).all() and batch.others.labels.tolist() == [5, 6]

@@ -18,8 +18,8 @@ from jaxcnn.bench.goals import Goal
 from jaxcnn.bench.measure import Contender, Plan, Timing, first_run, interleave
 from jaxcnn.bench.peers import Peer
 from jaxcnn.bench.summary import Line, milliseconds, summary
-from jaxcnn.cli import main
-from jaxcnn.errors import InputError
+from jaxcnn.commands.main import main
+from jaxcnn.host.errors import InputError
 from jaxcnn.spec import (
     Act,
     BatchNorm,
@@ -39,7 +39,10 @@ from jaxcnn.spec import (
 os.environ.setdefault("KERAS_BACKEND", "jax")  # whichever test imports Keras first
 PEERS = {peer.name: peer for peer in peers.ALL}
 PACKAGES = {"lax": "jax", "nnx": "flax", "keras": "keras", "torch": "torch"}
-every_package = pytest.mark.parametrize("package", PACKAGES)
+SLOW = {"nnx", "keras"}  # to compile
+every_package = pytest.mark.parametrize(
+    "package", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in PACKAGES]
+)
 ACTIVATIONS = (
     "relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "tanh", "sigmoid", "hard_sigmoid", "hard_swish", "softmax",
 )  # fmt: skip
@@ -219,6 +222,7 @@ TINY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
 def test_every_peer_is_timed_at_the_same_operation(case: Case):
     chosen = [peer for peer in peers.choose(None, "cpu")[0] if not peer.compiled]

@@ -13,10 +13,10 @@ import optax
 import pytest
 
 from jaxcnn.bench import measure_compile, networks
-from jaxcnn.cli import main
+from jaxcnn.commands.main import main
 from jaxcnn.data.batches import Batch
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Flatten, GlobalPool, Identity, Pool, add, seq
-from jaxcnn.steps import TrainState, empty_sums
+from jaxcnn.training.steps import Recipe, TrainState, empty_sums
 
 nnx = pytest.importorskip("flax.nnx")
 NET = seq(
@@ -26,6 +26,7 @@ NET = seq(
 PIXELS = (11, 9, 3)
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_the_times_and_ratios_of_three_programs(tmp_path, monkeypatch):
     monkeypatch.setattr(measure_compile, "CASES", ("tiny",))
     monkeypatch.setattr(measure_compile, "NETWORKS", {"tiny": SimpleNamespace(input=PIXELS)})
@@ -71,9 +72,10 @@ def trained_by_jaxcnn(given, program):
         size = len(given.labels)
         batch = Batch(given.pixels, given.labels, np.ones(size, np.float32), np.arange(size, dtype=np.int32))
         state = TrainState(params, stats, opt_state, np.int32(0))
+        recipe = Recipe(given.net, optimizer, (0.5,), (0.25,))
         for _ in range(4):
-            state, sums = step(state, empty_sums(), batch, jax.random.key(0))
-            losses.append(sums.loss / size)
+            state, sums = step(state, empty_sums(recipe), batch, jax.random.key(0))
+            losses.append(sums.sums["loss"] / size)
         params, stats = state.params, state.batch_stats
     return np.array(losses), np.asarray(forward(params, stats, given.images))
 
@@ -95,6 +97,7 @@ def compiled(peer, program, given):
     return measure_compile._program(peer, program, given.net, given.pixels.shape)().compile()
 
 
+@pytest.mark.slow
 def test_what_both_peers_compile_trains_and_evaluates_alike():
     given = networks.problem(NET, PIXELS, batch=6, classes=5)
     losses, logits = trained_by_jaxcnn(given, "step")

@@ -13,8 +13,8 @@ import pytest
 from flax import nnx
 
 import jaxcnn
-from jaxcnn.bridge import Network
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, GlobalPool, Identity, add, seq
+from jaxcnn.weights.bridge import Network
 
 SHAPE = (6, 6, 2)
 NET = seq(

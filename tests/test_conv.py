@@ -327,7 +327,7 @@ IMAGE, WINDOW = (1, 5, 5, 4), (3, 3, 4, 6)
         (IMAGE, (3, 3, 3, 6), {}, r"4 channels in 1 groups.*not \(3, 3, 3, 6\)"),
         (IMAGE, WINDOW, {"groups": 2}, r"4 channels in 2 groups.*4/2.*not \(3, 3, 4, 6\)"),
         (IMAGE, (3, 3, 1, 6), {"groups": 4}, r"4 channels in 4 groups.*a multiple of 4"),
-        (IMAGE, WINDOW, {"groups": 0}, "4 channels in 0 groups"),
+        (IMAGE, WINDOW, {"groups": 0}, "conv: groups must be an integer of at least 1, not 0"),
         (IMAGE, WINDOW, {"bias": jnp.ones(5)}, r"6 output channels needs a bias of \(6,\), not \(5,\)"),
         (IMAGE, (6, 3, 4, 6), {}, "6x3 .*does not fit into an input of 5x5"),
         (IMAGE, WINDOW, {"dilation": 3}, r"3x3 \(dilation 3x3\) does not fit into an input of 5x5"),

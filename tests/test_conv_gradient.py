@@ -13,6 +13,7 @@ from jax import lax
 from reference import CONVOLUTIONS, Convolution, agree, agree_all, central_difference, random, setting
 
 from jaxcnn import ops
+from jaxcnn.ops import products
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -62,6 +63,23 @@ def test_kernel_gradient_is_the_sum_over_all_places_that_share_the_weight(case: 
 def test_both_gradients_equal_those_of_jaxs_own_rule(case: Convolution):
     expected = gradients_of(partial(jaxs_own, case), *case.inputs())
     agree_all(gradients(case), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("places", "window", "padding", "expected"),
+    [
+        (6, 3, (3, 1), [3, 3, 3, 3, 3, 2]),  # windows at -3 to 4: the last place is seen by two
+        (3, 2, (3, 0), [2, 2, 1]),
+        (3, 2, (0, 3), [1, 2, 2]),
+        (2, 1, (4, 3), [1, 1]),
+    ],
+)
+def test_padding_wider_than_the_window_reaches_adds_nothing(by_xla, dtype, places, window, padding, expected):
+    """XLA reads outside of the buffer where the padding of a convolution is negative (openxla/xla#48713)."""
+    x, kernel = jnp.ones((1, places, 8), dtype), jnp.ones((window, 8, 8), dtype)
+    dx = jax.jit(jax.grad(lambda x: ops.conv(x, kernel, padding=(padding,)).sum()))(x)
+    assert (dx[0] == 8 * jnp.asarray(expected, dtype)[:, None]).all()  # each of 8 channels out adds one per window
 
 
 @some_settings
@@ -206,8 +224,46 @@ def test_gradient_inside_scan_is_the_gradient_of_the_loop():
     agree(last, kernel)
 
 
+@jax.custom_vjp
+def explicit(x, kernel):
+    """A convolution, and its gradient written out: the convolution of the gradient with the flipped kernel."""
+    return ops.conv(x, kernel)
+
+
+def explicit_backward(residuals, gradient):
+    x, kernel = residuals
+    dx = ops.convolve(gradient, jnp.swapaxes(kernel, -1, -2), padding="full")
+    images, kernels = jnp.swapaxes(x, 0, -1), jnp.moveaxis(gradient, 0, -2)
+    return dx, jnp.moveaxis(ops.conv(images, kernels), 0, -2)
+
+
+explicit.defvjp(lambda x, kernel: (ops.conv(x, kernel), (x, kernel)), explicit_backward)
+
+
+@without_padding_or_stride
+def test_gradients_are_those_of_an_explicit_custom_vjp_with_the_flipped_kernel(case: Convolution):
+    agree_all(gradients(case), gradients_of(explicit, *case.inputs()))
+
+
 def test_conv_carries_its_own_rule():
-    assert "custom_vjp_call" in str(jax.make_jaxpr(ops.conv)(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))))
+    """How it moves is a linear function with a transpose of its own: neither is left to the rules of lax."""
+    x, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
+    moved = jax.make_jaxpr(lambda *along: jax.linearize(ops.conv, x, kernel)[1](*along))(x, kernel)
+    names = [equation.primitive.name for equation in moved.eqns]
+    assert names.count("jaxcnn_linear") == 2 and "conv_general_dilated" not in names
+    product = products.correlate
+    assert isinstance(product, jax.custom_jvp) and "name=correlate" in str(jax.make_jaxpr(ops.conv)(x, kernel))
+
+
+@some_settings
+def test_forward_mode_is_the_convolution_of_what_moves(case: Convolution):
+    """It is linear in each argument: the closed form needs no derivative."""
+    x, kernel, _ = case.inputs()
+    along = random(1, *x.shape), random(2, *kernel.shape)
+    _, moved = jax.jit(lambda *given: jax.jvp(lambda x, h: ops.conv(x, h, **case.options), given[:2], given[2:]))(
+        *map(jnp.asarray, (x, kernel, *along))
+    )
+    agree(moved, case.correlate(along[0], kernel) + case.correlate(x, along[1]))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from jaxcnn import data
-from jaxcnn.config import DataConfig
-from jaxcnn.errors import InputError
+from jaxcnn.data.config import DataConfig
+from jaxcnn.host.errors import InputError
 
 
 def test_the_digits_are_the_1797_of_scikit_learn_scaled_to_255():
@@ -111,7 +111,7 @@ def test_a_bare_path_is_taken_for_a_folder(tmp_path):
         ({"channels": 2}, r"data.channels .* not 2"),
         ({"test_fraction": 0.0}, r"data.test_fraction .* between 0 and 1, not 0.0"),
         ({"test_fraction": 1.0}, r"data.test_fraction"),
-        ({"split_seed": -1}, r"data.split_seed is 0 or more, not -1"),
+        ({"split_seed": -1}, r"data.split_seed must be 0 or more, not -1"),
     ],
 )
 def test_an_impossible_field_is_named(options: dict, sentence: str):

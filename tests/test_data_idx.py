@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from jaxcnn import data
-from jaxcnn.config import DataConfig
-from jaxcnn.errors import InputError
+from jaxcnn.data.config import DataConfig
+from jaxcnn.host.errors import InputError
 
 SHARED = Path(os.environ.get("JAXCNN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RNG = np.random.default_rng(0)
@@ -206,6 +206,60 @@ def test_a_label_without_a_class_is_named(folder: Path):
         folder,
         r"train-labels-idx1-ubyte has the label 10 at place 17, but there are 10 classes: .*classes\.txt",
     )
+
+
+def test_classes_txt_may_begin_with_a_byte_order_mark(folder: Path):
+    (folder / "classes.txt").write_text("\n".join(f"kind {number}" for number in range(10)), "utf-8-sig")
+    assert load(folder).classes[0] == "kind 0"
+
+
+def begin_at_one(folder: Path) -> None:
+    for part in ("train", "t10k"):
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(LABELS[part] + 1))
+
+
+def test_labels_that_begin_at_one_are_said_where_the_classes_have_no_names(folder: Path):
+    begin_at_one(folder)
+    refused(
+        folder, r"labels of \S+ go from 1 to 10, as .* EMNIST's .*: name the 10 classes in \S+classes\.txt, that of"
+    )
+
+
+def test_labels_that_begin_at_one_are_taken_for_the_names(folder: Path):
+    expected = load(folder)
+    begin_at_one(folder)
+    (folder / "classes.txt").write_text("\n".join("abcdefghij"))
+    dataset = load(folder)
+    assert dataset.classes == tuple("abcdefghij")
+    np.testing.assert_array_equal(dataset.train.labels, expected.train.labels)
+    assert dataset.notes[0] == "the labels go from 1 to 10, as those of EMNIST's letters do: 1 is taken for 'a'"
+
+
+def test_a_class_without_images_is_said(folder: Path):
+    (folder / "classes.txt").write_text("\n".join("abcdefghijkl"))
+    assert load(folder).notes == (
+        "no training images of 2 classes: k, l",
+        "no test images of 4 classes: i, j, k, l",
+    )
+
+
+def test_a_packed_file_that_ends_early_is_named(folder: Path):
+    file = folder / "train-images-idx3-ubyte"
+    file.write_bytes(gzip.compress(file.read_bytes()[:-1]))
+    refused(folder, r"train-images-idx3-ubyte is truncated: its header promises 30x7x5 = 1050 bytes, it has 1049")
+
+
+def test_a_packed_file_that_goes_on_is_named(folder: Path):
+    file = folder / "train-images-idx3-ubyte"
+    file.write_bytes(gzip.compress(file.read_bytes() + b"\0"))
+    refused(folder, r"train-images-idx3-ubyte is too long: its header promises 30x7x5 = 1050 bytes, it has more")
+
+
+def test_a_part_of_the_training_images_is_the_same_of_every_class(folder: Path):
+    train = load(folder, train_fraction=0.34).train
+    assert np.bincount(train.labels).tolist() == [1] * 10
+    kept, _ = data.hold_out(LABELS["train"], 1 - 0.34, 0)
+    np.testing.assert_array_equal(train.images[..., 0], IMAGES["train"][kept])
 
 
 def test_splits_of_different_sizes_need_a_size(folder: Path):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 
 import numpy as np
 import pytest
+from image_folders import encoded
 from PIL import Image
 
-from jaxcnn.data.images import decode, fit, read_image, stack
-from jaxcnn.errors import InputError
+from jaxcnn.data.config import DataConfig
+from jaxcnn.data.images import decode, read_image
+from jaxcnn.data.resize import fit
+from jaxcnn.data.stack import stack
+from jaxcnn.host.errors import InputError
 
 RGB = np.random.default_rng(1).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-
-
-def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def test_a_png_keeps_every_pixel(tmp_path):
@@ -101,10 +98,17 @@ def test_a_truncated_image_is_named(kind: str):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"version https://git-lfs.github.com/spec/v1\n", encoded(Image.new("L", (4, 4)), "GIF")]
+    ("data", "instead"),
+    [
+        (b"", "it is empty"),
+        (b"hello", r"Pillow knows no such format \(5 bytes\)"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photograph, .* convert it to JPEG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no such format"),  # Pillow would run Ghostscript
+    ],
 )
-def test_a_file_that_is_no_jpeg_or_png_is_named(data: bytes):
-    with pytest.raises(InputError, match=rf"photo\.jpg is not a JPEG or PNG image \({len(data)} bytes\)"):
+def test_a_file_that_is_no_image_is_named(data: bytes, instead: str):
+    with pytest.raises(InputError, match=rf"photo\.jpg cannot be read as an image: .*{instead}"):
         decode(data, "photo.jpg")
 
 
@@ -119,21 +123,21 @@ def test_whatever_the_damage_the_file_is_named():
         try:
             decode(bytes(data), "photo.x")
         except InputError as error:
-            assert str(error).startswith("photo.x is ")
+            assert str(error).startswith(("photo.x is ", "photo.x cannot be read as an image: "))
             named += 1
     assert named > 100
 
 
 def test_images_are_stacked_by_row_and_none_may_be_missing():
     flipped = RGB[:, ::-1]
-    stacked = stack(2, [(1, "b", flipped), (0, "a", RGB)])
+    stacked = stack(2, [(1, "b", flipped), (0, "a", RGB)], DataConfig())
     np.testing.assert_array_equal(stacked, [RGB, flipped])
     with pytest.raises(InputError, match="of 3 images only 2 were still there to be read"):
-        stack(3, [(1, "b", flipped), (0, "a", RGB)])
+        stack(3, [(1, "b", flipped), (0, "a", RGB)], DataConfig())
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.png cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"there is no image \S+none\.png"):
         read_image(tmp_path / "none.png")
     with pytest.raises(InputError, match=f"{tmp_path} cannot be read: Is a directory"):
         read_image(tmp_path)

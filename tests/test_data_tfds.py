@@ -16,8 +16,8 @@ from absl import logging
 from PIL import Image
 
 from jaxcnn import data
-from jaxcnn.config import DataConfig
-from jaxcnn.errors import InputError
+from jaxcnn.data.config import DataConfig
+from jaxcnn.host.errors import InputError
 
 SHARED = Path(os.environ.get("JAXCNN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), dtype=np.uint8)

@@ -31,10 +31,16 @@ TOLERANCE = 3.5e-5  # of the logits' standard deviation
 HASTY: dict[str, str | bool] = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 HEAVY = 2_000_000_000  # multiply-accumulates: seconds each
 MANY = {"nasnet_mobile"}  # layers, too
+SIBLINGS = {  # of smaller ones
+    "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3",
+    "mobilenet_v3_large", "regnet_x_400mf", "regnet_x_800mf", "regnet_x_1_6gf", "regnet_y_800mf", "regnet_y_1_6gf",
+    "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0", "squeezenet1_0",
+}  # fmt: skip
+LARGE = {"alexnet"}  # in parameters
 
 
 def marks_of(name: str) -> list[pytest.MarkDecorator]:
-    heavy = name in MANY or jaxcnn.macs(jaxcnn.create(name), NETWORKS[name].input) > HEAVY
+    heavy = name in MANY | SIBLINGS | LARGE or jaxcnn.macs(jaxcnn.create(name), NETWORKS[name].input) > HEAVY
     return [pytest.mark.slow] if heavy else []
 
 
@@ -47,10 +53,10 @@ def goldens(peer: str) -> dict[str, np.ndarray]:
     return dict(np.load(FOLDER / f"{peer}.npz"))
 
 
-def of_torchvision(net: Spec, shape: tuple[int, int, int]):
+def of_torchvision(name: str, net: Spec, shape: tuple[int, int, int]):
     """Parameters and statistics by the rule, through the importer."""
     shapes = {place.key: place.shape for place in places(net, shape)}
-    return jaxcnn.from_torch(net, rule.torch_weights(shapes), shape)
+    return jaxcnn.from_torch(net, rule.torch_weights(shapes, name), shape)
 
 
 def of_keras(name: str, net: Spec, shape: tuple[int, ...], number: int):
@@ -74,11 +80,20 @@ def forward(net: Spec, params, stats, shape):
     return run(params, stats, jnp.asarray(rule.image(shape)))
 
 
-@pytest.mark.parametrize("name", marked([name for name, entry in NETWORKS.items() if entry.peer == "torchvision"]))
+OF_TORCHVISION = [name for name, entry in NETWORKS.items() if entry.peer == "torchvision"]
+
+
+@pytest.mark.parametrize("name", OF_TORCHVISION)
+def test_names_and_shapes_are_those_of_torchvisions_state_dict(name: str):
+    shapes = {place.key: place.shape for place in places(jaxcnn.create(name), NETWORKS[name].input)}
+    assert rule.state_digest(shapes) == goldens("torchvision")[f"{name}/state"]
+
+
+@pytest.mark.parametrize("name", marked(OF_TORCHVISION))
 def test_logits_and_inner_activations_are_torchvisions(name: str):
     golden, net = goldens("torchvision"), jaxcnn.create(name)
     own, other = rule.sizes(name, NETWORKS[name].input, "torchvision")
-    params, stats = of_torchvision(net, own)
+    params, stats = of_torchvision(name, net, own)
     result = forward(net, params, stats, own)
     assert_same_logits(result.output, golden[f"{name}/logits0"])
     prefix = f"{name}/inner/"
@@ -132,6 +147,6 @@ def test_a_slip_is_seen(slip: str):
     assert slipped != net
     peer, own = NETWORKS[name].peer, NETWORKS[name].input
     assert peer
-    params, stats = of_torchvision(net, own) if peer == "torchvision" else of_keras(name, net, own, 0)
+    params, stats = of_torchvision(name, net, own) if peer == "torchvision" else of_keras(name, net, own, 0)
     output = forward(slipped, params, stats, own).output
     assert error_of(output, goldens(peer)[f"{name}/logits0"]) > 20 * TOLERANCE

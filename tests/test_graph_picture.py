@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 import jaxcnn
-from jaxcnn.graph_picture import described, dot
+from jaxcnn.readings.picture import described, dot
 from jaxcnn.spec import Act, Conv, Dense, GlobalPool, Identity, Pool, Upsample, add, concat, mul, seq
 
 TOKEN = re.compile(r'\s+|(->|[{}\[\];=,])|("(?:[^"\\]|\\.)*")|([A-Za-z_\x80-\xff][\w]*|-?(?:\.\d+|\d+(?:\.\d*)?))')

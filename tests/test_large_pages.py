@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from jaxcnn import large_pages
+from jaxcnn.host import large_pages
 
 HEAP = "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=268435456"
 SETTINGS = f"glibc.malloc.hugetlb=1:{HEAP}"
 LINUX = {"library": ("glibc", "2.36"), "policy": "always [madvise] never"}
 START = """
 import ctypes, os, resource
-from jaxcnn import large_pages
+from jaxcnn.host import large_pages
 given = os.environ.get("START")
 os.environ.setdefault("START", str(os.getpid()))
 large_pages.restart()
@@ -41,7 +41,9 @@ FREED = START + "for array in [filled(1 << 24) for _ in range(6)]: libc.free(arr
 
 
 def output(*arguments: str, **more: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("GLIBC_TUNABLES", large_pages.SWITCH)
+    }
     if large_pages.wanted(environment) is None:
         pytest.skip("this machine has no large pages to ask for")
     command = [sys.executable, *arguments]
@@ -61,9 +63,9 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 def test_the_wish_is_added_to_the_environment(machine):
     machine(**LINUX)
-    assert large_pages.wanted({"A": "1"}) == {"A": "1", "GLIBC_TUNABLES": SETTINGS}
-    others = {"GLIBC_TUNABLES": "glibc.malloc.check=3"}
-    assert large_pages.wanted(others) == {"GLIBC_TUNABLES": f"glibc.malloc.check=3:{SETTINGS}"}
+    assert large_pages.wanted({"A": "1"}) == {"A": "1", "JAXCNN_LARGE_PAGES": "1", "GLIBC_TUNABLES": SETTINGS}
+    others = large_pages.wanted({"GLIBC_TUNABLES": "glibc.malloc.check=3"})
+    assert others and others["GLIBC_TUNABLES"] == f"glibc.malloc.check=3:{SETTINGS}"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,8 @@ def test_the_wish_is_added_to_the_environment(machine):
     [
         ({}, {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
         ({}, {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}),
+        ({}, {"JAXCNN_LARGE_PAGES": "0"}),
+        ({}, {"JAXCNN_LARGE_PAGES": "1"}),  # asked for before, and not heard
         ({"library": ("glibc", "2.31")}, {}),
         ({"library": ("", "")}, {}),
         ({"policy": "[always] madvise never"}, {}),
@@ -95,10 +99,23 @@ def test_what_is_freed_is_kept():
     assert int(output("-c", FREED, GLIBC_TUNABLES="glibc.malloc.hugetlb=1")) >= 8  # pages of 2 MiB
 
 
-def test_a_notebook_is_not_restarted():
-    cell = "from jaxcnn import large_pages; large_pages.restart(); import os; print(os.environ.get('GLIBC_TUNABLES'))"
-    assert output("-c", f"exec({cell!r}, {{'__name__': 'notebook'}})") == "None\n"
-    assert output("-c", cell) == f"{SETTINGS}\n"
+def test_a_debugged_program_is_not_restarted():
+    program = (
+        "import os; from jaxcnn.host.large_pages import restart; restart(); print(os.environ.get('GLIBC_TUNABLES'))"
+    )
+    assert output("-c", program) == f"{SETTINGS}\n"
+    assert output("-c", f"import sys; sys.settrace(lambda *_: None); {program}") == "None\n"
+    assert output("-c", program, JAXCNN_LARGE_PAGES="0") == "None\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "environment"), [({"policy": "always madvise [never]"}, {}), ({}, {"JAXCNN_LARGE_PAGES": "0"})]
+)
+def test_what_is_in_the_way_is_said(machine, changed, environment):
+    machine(**LINUX | changed)
+    assert large_pages.obstacle(environment)
+    machine(**LINUX)
+    assert large_pages.obstacle({}) is None and large_pages.obstacle({"JAXCNN_LARGE_PAGES": "1"}) is None
 
 
 def test_train_is_restarted_before_jax_is_imported(tmp_path):

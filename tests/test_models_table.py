@@ -1,4 +1,4 @@
-"""The table of networks: its figures are those of the specs, and the README shows it as it is."""
+"""The table of networks: its figures are those of the specs, and the zoo's page shows it as it is."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 import jaxcnn
-from jaxcnn.cli import main
-from jaxcnn.errors import InputError
-from jaxcnn.models_table import MARKERS, Known, as_csv, as_json, as_markdown, as_text, models_table
-from jaxcnn.models_table.chart import draw
+from jaxcnn.commands.main import main
+from jaxcnn.host.errors import InputError
+from jaxcnn.readings.models_table import MARKERS, Known, as_csv, as_json, as_markdown, as_text, models_table
+from jaxcnn.readings.models_table.chart import draw
 from jaxcnn.zoo import NETWORKS, Entry
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parent.parent / "jaxcnn" / "zoo" / "README.md"
 TABLE = models_table()
 BY_NAME = {known.name: known for known in TABLE}
 
@@ -83,11 +83,13 @@ def test_the_readme_shows_the_table_as_it_is():
     before, after = map(re.escape, MARKERS)
     shown = re.search(f"{before}\n(.*?)\n{after}", README.read_text(), flags=re.S)
     assert shown, f"the README has no table between {MARKERS[0]} and {MARKERS[1]}"
-    assert shown[1].strip() == as_markdown(TABLE), "put what `jaxcnn models --markdown` prints into the README"
+    assert shown[1].strip() == as_markdown(TABLE), (
+        "put what `jaxcnn models --markdown` prints into jaxcnn/zoo/README.md"
+    )
 
 
 def test_the_command_prints_every_format(capsys, monkeypatch):
-    monkeypatch.setattr("jaxcnn.models_table.command.models_table", lambda: TABLE)
+    monkeypatch.setattr("jaxcnn.readings.models_table.models_table", lambda: TABLE)
     for options, start in ([], "name "), (["--json"], "["), (["--csv"], "name,year"), (["--markdown"], "| network |"):
         assert main(["models", *options]) == 0
         assert capsys.readouterr().out.startswith(start)
@@ -97,7 +99,7 @@ def test_the_command_prints_every_format(capsys, monkeypatch):
 
 
 def test_the_chart_shows_every_network_whose_accuracy_is_known(tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxcnn.models_table.command.models_table", lambda: TABLE)
+    monkeypatch.setattr("jaxcnn.readings.models_table.models_table", lambda: TABLE)
     file = tmp_path / "chart.svg"
     assert main(["models", "--chart", str(file)]) == 0
     drawn = file.read_text()

@@ -1,10 +1,8 @@
-"""The C++ program: the same numbers as XLA, at sizes where its work is cut into pieces, and what happens without it."""
+"""The C++ program: the numbers of XLA, at sizes where its work is cut into pieces, the same for all threads."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import hashlib
 from functools import partial
 from typing import NamedTuple
 
@@ -12,15 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from native_program import needs_a_compiler
 
+import jaxcnn
 from jaxcnn import ops
 from jaxcnn.ops import canonical, native, norm
-from jaxcnn.ops.native import build
 from jaxcnn.ops.window import slide
-
-WANTED = jax.default_backend() == "cpu" and os.environ.get("JAXCNN_NATIVE", "1") != "0"
-needs_a_compiler = pytest.mark.skipif(not (WANTED and build.compiler()), reason="no C++ compiler, or not a CPU")
-native.available()  # so that XLA knows its functions
+from jaxcnn.spec import BatchNorm, Conv, Dense, Flatten, Pool, seq
 
 
 class Case(NamedTuple):
@@ -89,6 +85,39 @@ def test_the_products_are_those_of_xla(case: Case, product: str):
     assert worst(single, np.asarray(expected)) < 3e-6  # 25 roundings of float32; a lost term would be 1e-3 or more
 
 
+def bits(compute, *arrays) -> list[str]:
+    return [hashlib.sha256(np.asarray(result)).hexdigest() for result in jax.tree.leaves(compute(*arrays))]
+
+
+def assert_same_bits_for_any_number_of_threads(compute, *arrays):
+    compute = jax.jit(compute)
+    expected = bits(compute, *arrays)
+    for threads in (1, 2, 3, 16, 16):
+        with native.cut_for(threads):
+            assert bits(compute, *arrays) == expected
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("case", CASES, ids=[case.why for case in CASES])
+def test_the_bits_of_a_product_do_not_depend_on_the_threads(case: Case, product: str):
+    placed, given = arguments(case, "float32")
+    compute = partial(getattr(native, product), placed=placed, groups=case.groups)
+    assert_same_bits_for_any_number_of_threads(compute, *given[product])
+
+
+@needs_a_compiler
+def test_the_examples_of_the_readme():
+    """In `ops/native/README.md`."""
+    x = jnp.arange(1.0, 17).reshape(1, 4, 4, 1)
+    middle = jnp.zeros((3, 3)).at[1, 1].set(1)
+    kernel = jnp.stack([jnp.ones((3, 3)), middle], -1)[:, :, None, :]
+    y = native.forward(x, kernel, slide("conv", (4, 4), (3, 3), 1, 0), 1)
+    assert y.reshape(4, 2).tolist() == [[54, 6], [63, 7], [90, 10], [99, 11]]
+    largest, number = native.first_maximum(x, slide("pool", (4, 4), (2, 2), 2, 0))
+    assert largest.ravel().tolist() == [6, 8, 14, 16] and number.ravel().tolist() == [3, 3, 3, 3]
+
+
 MAPPED = {"first": (0, None), "second": (None, 0), "both": (0, 0)}
 
 
@@ -131,33 +160,44 @@ POOLS = {
 }
 
 
+def pooled(why: str, dtype: str):
+    """Maxima, their indices, means, and the gradients of all."""
+    shape, window, *rest = POOLS[why]
+    stride, padding, dilation = rest
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    numbers = np.random.default_rng(3)
+    x = np.round(2 * numbers.normal(size=shape)).astype(dtype) / 2
+    output = slide("pool", shape[1:-1], window, stride, padding, dilation).output
+    gradient = numbers.normal(size=(shape[0], *output, shape[-1])).astype(dtype)
+
+    @jax.jit
+    def everything(x, gradient):
+        pools = [partial(pool, window=window, **options) for pool in (ops.max_pool, ops.avg_pool)]
+        pools.append(partial(pools[1], count_include_pad=False))
+        both = [jax.vjp(pool, x) for pool in pools]
+        exact = *ops.max_pool_with_indices(x, window, **options), ops.max_pool(x, window, **options)
+        return *exact, *(array for y, back in both for array in (y, back(gradient)[0]))
+
+    with jax.enable_x64(dtype == "float64"):
+        return jax.tree.map(np.asarray, everything(x, gradient))
+
+
+@pytest.fixture(scope="module")
+def pooled_by_xla():
+    with native.switched("0"):
+        return {(why, dtype): pooled(why, dtype) for why in POOLS for dtype in native.DTYPES}
+
+
 @needs_a_compiler
 @pytest.mark.parametrize("dtype", native.DTYPES)
 @pytest.mark.parametrize("why", POOLS)
-def test_pools_are_those_of_xla(monkeypatch, why: str, dtype: str):
+def test_pools_are_those_of_xla(pooled_by_xla, why: str, dtype: str):
     """Values, indices and gradients; maxima without any error, and with ties; sums of at most 9 terms."""
-    shape, window, stride, padding, dilation = POOLS[why]
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    with jax.enable_x64(dtype == "float64"):
-        x = jnp.round(2 * random(3, shape, dtype=dtype)[0]) / 2
-
-        def results():
-            largest, where = ops.max_pool_with_indices(x, window, **options)
-            (gradient,) = random(4, largest.shape, dtype=dtype)
-            pools = [partial(pool, window=window, **options) for pool in (ops.max_pool, ops.avg_pool)]
-            pools.append(partial(pools[1], count_include_pad=False))
-            both = [jax.vjp(jax.jit(pool), x) for pool in pools]
-            return largest, where, both[0][0], *(array for y, back in both for array in (y, back(gradient)[0]))
-
-        got = results()
-        program = jax.jit(partial(ops.max_pool, window=window, **options)).lower(x).as_text()
-        assert "jaxcnn_maximum" in program
-        monkeypatch.setenv("JAXCNN_NATIVE", "0")
-        expected = results()
-        for one, other in zip(got[:3], expected[:3], strict=True):
-            assert one.dtype == other.dtype and (one == other).all()
-        for one, other in zip(got[3:], expected[3:], strict=True):
-            assert one.dtype == other.dtype and worst(one, other) < 16 * np.finfo(dtype).eps
+    got, expected = pooled(why, dtype), pooled_by_xla[why, dtype]
+    for one, other in zip(got[:3], expected[:3], strict=True):
+        assert one.dtype == other.dtype and (one == other).all()
+    for one, other in zip(got[3:], expected[3:], strict=True):
+        assert one.dtype == other.dtype and abs(one - other).max() < 16 * np.finfo(dtype).eps * abs(other).max()
 
 
 @needs_a_compiler
@@ -195,29 +235,52 @@ def test_the_norm_of_a_tree_is_that_of_all_its_numbers(dtype: str):
 
 
 @needs_a_compiler
-def test_a_training_step_uses_it_and_says_the_same_without_it():
-    """In a process of its own: which way is taken is decided once, when a function is traced."""
-    program = """
-import jax, jax.numpy as jnp, jaxcnn
-net = jaxcnn.create("cifar_cnn")
-params, stats = jaxcnn.init(net, jax.random.key(0), (32, 32, 3))
-x = jax.random.normal(jax.random.key(1), (4, 32, 32, 3))
-def loss(params):
-    logits, _ = jaxcnn.apply(net, params, stats, x, train=True, rng=jax.random.key(2))
-    return jnp.square(logits).sum()
-step = jax.jit(jax.grad(loss)).lower(params).compile()
-print(step.as_text().count('custom_call_target="jaxcnn_'))
-print(sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(step(params))))
-"""
-    said = {}
-    for switch in "01":
-        environment = {**os.environ, "JAXCNN_NATIVE": switch}
-        run = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-        )
-        said[switch] = run.stdout.split()
-    assert said["0"][0] == "0" and int(said["1"][0]) > 6
-    assert float(said["1"][1]) == pytest.approx(float(said["0"][1]), rel=1e-4)  # float32, ten layers
+@pytest.mark.parametrize("why", POOLS)
+def test_the_bits_of_a_pool_do_not_depend_on_the_threads(why: str):
+    shape, window, stride, padding, dilation = POOLS[why]
+    (x,) = random(3, shape, dtype="float32")
+
+    def both(x):
+        options = {"stride": stride, "padding": padding, "dilation": dilation}
+        pools = [partial(pool, window=window, **options) for pool in (ops.max_pool, ops.avg_pool)]
+        return [(y, back(y)) for y, back in (jax.vjp(pool, x) for pool in pools)]
+
+    assert_same_bits_for_any_number_of_threads(both, x)
+
+
+@needs_a_compiler
+def test_the_bits_of_sums_do_not_depend_on_the_threads():
+    x, g, shift = random(1, (50, 700, 70), (50, 700, 70), (70,), dtype="float32")
+    assert_same_bits_for_any_number_of_threads(native.moments, x, shift)
+    assert_same_bits_for_any_number_of_threads(native.sums, g, x, shift)
+    assert_same_bits_for_any_number_of_threads(lambda *arrays: native.norm(arrays), x, g, shift)
+
+
+@needs_a_compiler
+def test_a_training_step_uses_all_of_it_and_says_the_same_without_it():
+    net = seq(
+        conv1=Conv(8, 3), bn=BatchNorm(), pool1=Pool("max", 2), conv2=Conv(8, 3), pool2=Pool("avg", 2),
+        flatten=Flatten(), fc=Dense(3),
+    )  # fmt: skip
+    params, stats = jaxcnn.init(net, jax.random.key(0), (16, 16, 3))
+    (x,) = random(6, (4, 16, 16, 3), dtype="float32")
+
+    def loss(params):
+        logits, _ = jaxcnn.apply(net, params, stats, x, train=True)
+        return jnp.square(logits).sum()
+
+    def step():
+        gradients = jax.grad(loss)
+        lowered = jax.jit(lambda params: (gradients(params), native.norm(jax.tree.leaves(params)))).lower(params)
+        return {name for name in native.HANDLERS if f"@jaxcnn_{name}(" in lowered.as_text()}, lowered.compile()(params)
+
+    used, (got, _) = step()
+    of_images = {"warp", "resized_crop", "recolor", "mean_color", "blur", "random_bits"}  # which augmentations use
+    assert used == set(native.HANDLERS) - of_images - {"maximum"}  # without a gradient
+    with native.switched("0"):
+        expected = jax.jit(jax.grad(loss))(params)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        assert worst(one, other) < 1e-5  # float32, five layers
 
 
 @needs_a_compiler
@@ -234,43 +297,3 @@ def test_a_gradient_inside_a_scan_holds_no_convolution_of_xla():
     kernel, batches = jnp.ones((3, 3, 16, 16)), jnp.ones((4, 8, 12, 12, 16))
     compiled = jax.jit(train).lower(kernel, batches).compile().as_text()
     assert "dim_labels" not in compiled and compiled.count('custom_call_target="jaxcnn_') >= 3
-
-
-def test_without_a_compiler_there_is_no_program(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    assert build.library() is None
-
-
-def test_a_compiler_that_fails_is_warned_of_once(tmp_path, monkeypatch):
-    broken = tmp_path / "broken"
-    broken.write_text("#!/bin/sh\necho 'no such option: -march=native' >&2\nexit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("CXX", str(broken))
-    with pytest.warns(UserWarning, match="without its C\\+\\+ program, more slowly: no such option: -march=native"):
-        assert build.library() is None
-    assert not list((tmp_path / "cache").rglob("*.so"))
-
-
-@needs_a_compiler
-def test_what_was_compiled_is_found_again_unless_the_source_changes(tmp_path, monkeypatch):
-    assert build.library() is not None
-    made = build.file().read_bytes()
-    compiled = []
-
-    def compile_quickly(program, file):
-        compiled.append(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(made)
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(build, "_compile", compile_quickly)
-    assert build.library() is not None and build.library() is not None
-    assert len(compiled) == 1
-    changed = tmp_path / "conv.cc"
-    changed.write_text(build.SOURCES[0].read_text() + "// another\n")
-    monkeypatch.setattr(build, "SOURCES", [changed, *build.SOURCES[1:]])
-    assert build.library() is not None
-    assert len(set(compiled)) == 2

@@ -11,6 +11,7 @@ from reference import agree, agree_all, central_difference, random
 
 import jaxcnn
 from jaxcnn import ops
+from jaxcnn.ops import native
 from jaxcnn.spec import BatchNorm
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -121,6 +122,37 @@ def test_padding_changes_nothing_whatever_it_holds():
     agree(with_padding[0], np.concatenate([without[0], np.zeros((2, 4, 2))]))
     agree(with_padding[1], without[1])
     agree(with_padding[2], without[2])
+
+
+@pytest.fixture(params=["1", "0"], ids=["where there is a C++ program", "without"])
+def both_ways(request: pytest.FixtureRequest):
+    with native.switched(request.param):
+        yield
+
+
+@pytest.mark.parametrize("padding", [0.0, 1e30, np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_whatever_padding_holds_the_statistics_are_those_of_the_others(place, padding, both_ways):
+    """In float32: values near 1000 are known to 6e-5 each, so their spread of 0.1 to one part in a thousand."""
+    x = (1000 + 0.1 * random(1, 8, 5, 2, 3)).astype(np.float32)
+    x[place] = padding
+    counting = np.delete(x, place, 0).astype(np.float64)
+    mask, (scale, bias) = jnp.arange(8) != place, jnp.asarray(random(2, 2, 3), jnp.float32)
+    y, mean, variance = ops.batch_norm(jnp.asarray(x), scale, bias, 1e-5, mask, unbiased=False)
+    np.testing.assert_allclose(mean, counting.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(variance, counting.var((0, 1, 2)), rtol=2e-3)
+    expected, *_ = reference.batch_norm(counting, np.float64(scale), np.float64(bias), 1e-5, np.full(7, True))
+    np.testing.assert_allclose(np.delete(y, place, 0), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_a_mean_a_thousand_times_the_deviation_away_keeps_its_variance(both_ways):
+    """Where the first places lie far from the others, too: here they are another kind of value altogether."""
+    x = (1000 + random(1, 4, 16, 16, 2)).astype(np.float32)
+    x[:, 0] += 50
+    _, mean, variance = ops.batch_norm(jnp.asarray(x), None, jnp.zeros(2, jnp.float32), unbiased=False)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(variance, exact.var((0, 1, 2)), rtol=1e-4)  # 32 roundings of 6e-8, and those of the sums
 
 
 def test_a_batch_of_nothing_but_padding_stays_finite():

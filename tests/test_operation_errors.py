@@ -56,9 +56,19 @@ CASES = {
         lambda: ops.max_unpool(X, jnp.zeros((2, 6, 6, 3), int), (12, 12)),
         "max_unpool takes integer indices of x's shape",
     ),
-    "max_unpool to one size": (lambda: ops.max_unpool(X, jnp.zeros(X.shape, int), (12,)), "and 2 sizes, not"),
+    "max_unpool to one size": (
+        lambda: ops.max_unpool(X, jnp.zeros(X.shape, int), (12,)),
+        "max_unpool.s size must be .* or 2 of them",
+    ),
     "avg_pool of a window too many": (lambda: ops.avg_pool(X, (2, 2, 2)), "avg_pool: window .* or 2 of them"),
-    "lp_pool of half a power": (lambda: ops.lp_pool(X, 2, p=0.5), "lp_pool needs p of at least 1, not 0.5"),
+    "lp_pool of half a power": (
+        lambda: ops.lp_pool(X, 2, p=0.5),
+        "lp_pool needs p of at least 1, or infinity, not 0.5",
+    ),
+    "lp_pool of no power": (lambda: ops.lp_pool(X, 2, p=0), "p of at least 1, or infinity, not 0"),
+    "lp_pool of less": (lambda: ops.lp_pool(X, 2, p=-float("inf")), "p of at least 1, or infinity, not -inf"),
+    "lp_pool of NaN": (lambda: ops.lp_pool(X, 2, p=float("nan")), "p of at least 1, or infinity, not nan"),
+    "lp_pool of a word": (lambda: ops.lp_pool(X, 2, p="inf"), "p of at least 1, or infinity, not 'inf'"),  # type: ignore
     "lp_pool of vectors": (lambda: ops.lp_pool(VECTORS, 2), "lp_pool takes"),
     "adaptive_avg_pool to nothing": (lambda: ops.adaptive_avg_pool(X, 0), "adaptive_avg_pool's size must be"),
     "adaptive_max_pool to three sizes": (lambda: ops.adaptive_max_pool(X, (1, 2, 3)), "adaptive_max_pool's size"),
@@ -75,7 +85,10 @@ CASES = {
     "batch_norm of integers": (lambda: ops.batch_norm(INTEGERS, None, kernel(4)), "batch_norm takes floating"),
     "normalize by a wrong mean": (lambda: ops.normalize(X, kernel(3), kernel(4), None, kernel(4)), "takes a mean"),
     "layer_norm of a wrong bias": (lambda: ops.layer_norm(X, None, kernel(5)), r"takes a bias of \(4,\), not \(5,\)"),
-    "local_response_norm of no channels": (lambda: ops.local_response_norm(X, size=0), "at least 1 channel, not 0"),
+    "local_response_norm of no channels": (
+        lambda: ops.local_response_norm(X, size=0),
+        "size must be .* at least 1, not 0",
+    ),
     "dense of other features": (lambda: ops.dense(VECTORS, kernel(3, 2)), r"kernel of \(4, width\), not \(3, 2\)"),
     "dense of a wrong bias": (lambda: ops.dense(VECTORS, kernel(4, 2), kernel(4)), r"bias of \(2,\), not \(4,\)"),
     "radial_basis of other centers": (lambda: ops.radial_basis(VECTORS, kernel(3, 2)), r"centers of \(4, width\)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -19,13 +20,13 @@ from jaxcnn.ops import native
 pytestmark = pytest.mark.usefixtures("float64", "way")
 
 
-@pytest.fixture(params=["C++", "XLA"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test is of both: no function here outlives its test, so that what one has traced the other does not see."""
-    if request.param == "XLA":
-        monkeypatch.setenv("JAXCNN_NATIVE", "0")
-    elif not native.available():
+@pytest.fixture(params=["C++", "XLA"], scope="module")
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All tests by the program, and then all by XLA."""
+    if request.param == "C++" and not native.available():
         pytest.skip("no C++ compiler, or not a CPU")
+    with native.switched("1" if request.param == "C++" else "0"):
+        yield
 
 
 class Window(NamedTuple):
@@ -251,6 +252,43 @@ def test_gradient_of_the_gradient_equals_that_of_lax_where_windows_overlap():
 
     theirs = curvature(lambda x: lax_pool(case, x, -np.inf, lax.max))
     agree(curvature(partial(ops.max_pool, window=3, stride=2, padding=1)), theirs)
+
+
+def line(*values: float):
+    return jnp.asarray(values, float)[None, :, None]
+
+
+def test_the_infinite_norm_of_a_window_is_its_greatest_size():
+    y, back = jax.vjp(lambda x: ops.lp_pool(x, 2, p=np.inf), line(1, 5, -7, 2))
+    agree(y[0, :, 0], [5, 7])
+    agree(back(line(10, 100))[0][0, :, 0], [0, 10, -100, 0])
+
+
+def test_the_infinite_norm_is_the_limit_of_large_powers():
+    """4 numbers of size m have a norm of at most m 4^(1/p): 1.4e-6 more at p = 1e6."""
+    x = jnp.asarray(random(3, 2, 6, 6, 2))
+    agree(ops.lp_pool(x, 2, p=1e6), ops.lp_pool(x, 2, p=np.inf), tolerance=1.4e-6)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-12, 1.0, 1e12, 1e30])
+@pytest.mark.parametrize("p", [5, 16, 100])
+def test_no_power_is_too_large_for_the_numbers_of_a_window(p, size):
+    """In float32: the root of a sum of powers between 1 and 4, and its gradient by (|x|/y)^(p-1), p roundings of 6e-8.
+
+    Shares below 1e-38 of a size of 1e-30 are lost.
+    """
+    x = size * np.array([3.0, -4.0, 2.0, 1.0])
+    norm = (abs(x / size) ** p).sum() ** (1 / p)
+    y, back = jax.vjp(lambda x: ops.lp_pool(x, 4, p=p), line(*x).astype(jnp.float32))
+    np.testing.assert_allclose(y[0, 0, 0], size * norm, rtol=1e-6)
+    expected = np.sign(x) * (abs(x / size) / norm) ** (p - 1)
+    np.testing.assert_allclose(back(jnp.ones_like(y))[0][0, :, 0], expected, rtol=1e-7 * p + 1e-6, atol=1e-7)
+
+
+def test_infinity_and_nothing_have_a_norm_of_any_power():
+    for p in (1, 2, 3.5, 7, np.inf):
+        y = ops.lp_pool(line(np.inf, 1, 0, 0, 2, np.nan), 2, p=p)
+        np.testing.assert_array_equal(y[0, :, 0], [np.inf, 0, np.nan])
 
 
 def test_pools_under_vmap_are_pools_of_each():

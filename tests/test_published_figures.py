@@ -13,7 +13,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn.layout import Row
-from jaxcnn.spec import BatchNorm, Conv, Dense
+from jaxcnn.spec import BatchNorm, Conv, Dense, Dropout, StochasticDepth
 from jaxcnn.zoo import NETWORKS
 
 
@@ -55,17 +55,50 @@ TORCHVISION = {
     "resnet152": Figures(60_192_808, 151_424, 11_513_626_624, 155, 0, 1, 155),
     "resnext50_32x4d": Figures(25_028_904, 68_224, 4_230_479_872, 53, 0, 1, 53),
     "resnext101_32x8d": Figures(88_791_336, 202_880, 16_414_015_488, 104, 0, 1, 104),
+    "resnext101_64x4d": Figures(83_455_272, 202_880, 15_460_270_080, 104, 0, 1, 104),
     "wide_resnet50_2": Figures(68_883_240, 68_224, 11_398_021_120, 53, 0, 1, 53),
+    "wide_resnet101_2": Figures(126_886_696, 137_856, 22_753_050_624, 104, 0, 1, 104),
     "mobilenet_v2": Figures(3_504_872, 34_112, 300_774_272, 52, 17, 1, 52),
     "mobilenet_v3_small": Figures(2_542_856, 12_112, 56_510_400, 52, 11, 2, 34),
     "mobilenet_v3_large": Figures(5_483_032, 24_400, 216_589_760, 62, 15, 2, 46),
     "shufflenet_v2_x0_5": Figures(1_366_792, 7_952, 40_476_448, 56, 19, 1, 56),
     "shufflenet_v2_x1_0": Figures(2_278_604, 16_180, 144_907_992, 56, 19, 1, 56),
+    "shufflenet_v2_x1_5": Figures(3_503_624, 23_440, 295_759_392, 56, 19, 1, 56),
+    "shufflenet_v2_x2_0": Figures(7_393_996, 33_716, 583_253_464, 56, 19, 1, 56),
     "mnasnet0_5": Figures(2_218_512, 20_624, 104_455_968, 52, 17, 1, 52),
+    "mnasnet0_75": Figures(3_170_208, 29_808, 215_493_104, 52, 17, 1, 52),
     "mnasnet1_0": Figures(4_383_312, 37_920, 314_415_872, 52, 17, 1, 52),
+    "mnasnet1_3": Figures(6_282_256, 48_816, 526_362_432, 52, 17, 1, 52),
     "efficientnet_b0": Figures(5_288_548, 42_016, 385_814_752, 81, 16, 1, 49),
-    # 36 of torchvision's 37 dense layers act on every place: convolutions of 1x1 here
+    "efficientnet_b1": Figures(7_794_184, 62_048, 686_802_832, 115, 23, 1, 69, 240),
+    "efficientnet_b2": Figures(9_109_994, 67_568, 1_087_529_456, 115, 23, 1, 69, 288),
+    "efficientnet_b3": Figures(12_233_232, 87_296, 1_827_141_392, 130, 26, 1, 78, 300),
+    "efficientnet_b4": Figures(19_341_616, 125_200, 4_393_771_024, 160, 32, 1, 96, 380),
+    "efficientnet_b5": Figures(30_389_784, 172_736, 10_266_384_752, 194, 39, 1, 116, 456),
+    "efficientnet_b6": Figures(43_040_704, 224_432, 19_067_593_536, 224, 45, 1, 134, 528),
+    "efficientnet_b7": Figures(66_347_960, 310_720, 37_745_884_192, 273, 55, 1, 163, 600),
+    "efficientnet_v2_s": Figures(21_458_488, 153_872, 8_365_617_152, 170, 30, 1, 110, 384),
+    "efficientnet_v2_m": Figures(54_139_356, 292_032, 24_582_460_384, 245, 44, 1, 157, 480),
+    "efficientnet_v2_l": Figures(118_515_272, 512_576, 56_079_699_008, 339, 61, 1, 217, 480),
+    "regnet_x_400mf": Figures(5_495_976, 37_856, 413_812_608, 71, 0, 1, 71),
+    "regnet_x_800mf": Figures(7_259_656, 37_312, 799_699_712, 53, 0, 1, 53),
+    "regnet_x_1_6gf": Figures(9_190_136, 43_504, 1_602_849_792, 59, 0, 1, 59),
+    "regnet_x_3_2gf": Figures(15_296_552, 62_560, 3_176_621_952, 80, 0, 1, 80),
+    "regnet_x_8gf": Figures(39_572_648, 90_464, 7_995_132_416, 74, 0, 1, 74),
+    "regnet_x_16gf": Figures(54_278_536, 111_168, 15_940_755_456, 71, 0, 1, 71),
+    "regnet_x_32gf": Figures(107_811_560, 162_016, 31_735_929_792, 74, 0, 1, 74),
+    "regnet_y_400mf": Figures(4_344_144, 27_152, 401_842_848, 85, 0, 1, 53),
+    "regnet_y_800mf": Figures(6_432_512, 30_432, 833_856_256, 75, 0, 1, 47),
+    "regnet_y_1_6gf": Figures(11_202_430, 52_672, 1_612_076_160, 140, 0, 1, 86),
+    "regnet_y_3_2gf": Figures(19_436_338, 66_160, 3_176_482_752, 110, 0, 1, 68),
+    "regnet_y_8gf": Figures(39_381_472, 86_528, 8_473_070_592, 90, 0, 1, 56),
+    "regnet_y_16gf": Figures(83_590_140, 122_816, 15_911_510_272, 95, 0, 1, 59),
+    "regnet_y_32gf": Figures(145_046_770, 158_288, 32_279_552_832, 105, 0, 1, 65),
+    # all but one of torchvision's dense layers act on every place: convolutions of 1x1 here
     "convnext_tiny": Figures(28_589_128, 0, 4_455_531_264, 22 + 36, 18, 1, 0),
+    "convnext_small": Figures(50_223_688, 0, 8_683_712_256, 40 + 72, 36, 1, 0),
+    "convnext_base": Figures(88_591_464, 0, 15_354_729_472, 40 + 72, 36, 1, 0),
+    "convnext_large": Figures(197_767_336, 0, 34_361_433_600, 40 + 72, 36, 1, 0),
 }
 
 # Keras counts a separable convolution as one; here it is a depthwise one and a pointwise one.
@@ -119,6 +152,41 @@ def test_parameters_operations_and_layers_are_the_peers(case: str):
     depthwise = [row for row in convs if row.layout.params["kernel"].shape[-2] == 1 and row.input[-1] > 1]
     layers = len(convs), len(depthwise), len(of_kind(rows, Dense)), len(of_kind(rows, BatchNorm))
     assert layers == (figures.convs, figures.depthwise, figures.dense, figures.norms)
+
+
+# torchvision's probabilities of dropout and of leaving out the last block, and its norms' momentum (of the old value)
+# and eps. Of these, the logits of evaluation show the eps only.
+B0_TO_4, B5_TO_7, VERSION_2 = (0.9, 1e-5), (0.99, 1e-3), (0.9, 1e-3)
+SETTINGS = {
+    "efficientnet_b0": (0.2, 0.2 * 14 / 16, B0_TO_4),  # its last block but one: the last one changes its channels
+    "efficientnet_b1": (0.2, 0.2 * 22 / 23, B0_TO_4),
+    "efficientnet_b2": (0.3, 0.2 * 22 / 23, B0_TO_4),
+    "efficientnet_b3": (0.3, 0.2 * 25 / 26, B0_TO_4),
+    "efficientnet_b4": (0.4, 0.2 * 31 / 32, B0_TO_4),
+    "efficientnet_b5": (0.4, 0.2 * 38 / 39, B5_TO_7),
+    "efficientnet_b6": (0.5, 0.2 * 44 / 45, B5_TO_7),
+    "efficientnet_b7": (0.5, 0.2 * 54 / 55, B5_TO_7),
+    "efficientnet_v2_s": (0.2, 0.2 * 39 / 40, VERSION_2),
+    "efficientnet_v2_m": (0.3, 0.2 * 56 / 57, VERSION_2),
+    "efficientnet_v2_l": (0.4, 0.2 * 78 / 79, VERSION_2),
+    "convnext_tiny": (None, 0.1, None),
+    "convnext_small": (None, 0.4, None),
+    "convnext_base": (None, 0.5, None),
+    "convnext_large": (None, 0.5, None),
+    "mnasnet0_75": (0.2, None, (0.9997, 1e-5)),
+    "mnasnet1_3": (0.2, None, (0.9997, 1e-5)),
+    "regnet_y_400mf": (None, None, (0.9, 1e-5)),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_dropout_stochastic_depth_and_norms_are_torchvisions(name: str):
+    rate, drop, norm = SETTINGS[name]
+    leaves = [row.leaf for row in jaxcnn.walk(jaxcnn.create(name), NETWORKS[name].input)]
+    drops = [leaf.rate for leaf in leaves if isinstance(leaf, StochasticDepth)]
+    assert drops == sorted(drops) and drops[-1:] == ([] if drop is None else [pytest.approx(drop)])
+    assert [leaf.rate for leaf in leaves if isinstance(leaf, Dropout)] == ([] if rate is None else [rate])
+    assert {(leaf.momentum, leaf.eps) for leaf in leaves if isinstance(leaf, BatchNorm)} == ({norm} if norm else set())
 
 
 # As in Keras, with the moving statistics: the table of lecture EE 541 unit 8 prints these totals.
@@ -193,6 +261,14 @@ STAGES = {
     "mnasnet0_5": "16@112 8@112 16@56 24@28 40@14 48@14 96@7 160@7 1280@7",
     "mnasnet1_0": "32@112 16@112 24@56 40@28 80@14 96@14 192@7 320@7 1280@7",
     "efficientnet_b0": "32@112 16@112 24@56 40@28 80@14 112@14 192@7 320@7 1280@7",
+    "efficientnet_b4": "48@190 24@190 32@95 56@48 112@24 160@24 272@12 448@12 1792@12",
+    "efficientnet_b7": "64@300 32@300 48@150 80@75 160@38 224@38 384@19 640@19 2560@19",
+    "efficientnet_v2_s": "24@192 48@96 64@48 128@24 160@24 256@12 1280@12",
+    "regnet_x_8gf": "32@112 80@56 240@28 720@14 1920@7",
+    "regnet_x_16gf": "32@112 256@56 512@28 896@14 2048@7",
+    "regnet_y_400mf": "32@112 48@56 104@28 208@14 440@7",
+    "regnet_y_32gf": "32@112 232@56 696@28 1392@14 3712@7",
+    "convnext_large": "192@56 384@28 768@14 1536@7",
     "convnext_tiny": "96@56 192@28 384@14 768@7",
     "xception": "32@149 64@147 128@74 256@37 728@19 1024@10 1536@10 2048@10",
     "resnet50v2": "64@112 64@56 256@28 512@14 1024@7 2048@7",

@@ -1,4 +1,4 @@
-"""Every block of the README runs as it is written, in order, in a folder with small real data where it says."""
+"""Every block of the pages with commands runs as it is written, in order, in a folder with small real data."""
 
 import contextlib
 import gzip
@@ -8,18 +8,22 @@ import re
 import shlex
 import struct
 import tarfile
+import tomllib
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from jaxcnn.cli import main
+import jaxcnn
+from jaxcnn.commands.main import main
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.M | re.S)
+RUN = ("README.md", "jaxcnn/data/README.md", "jaxcnn/ops/README.md", "jaxcnn/spec/README.md")
+BLOCKS = {page: re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / page).read_text(), flags=re.M | re.S) for page in RUN}
 RUN_BY_CI = {"pip install -e . && python train.py", "pip install -e '.[test]' && pytest -n 2"}
 SHARED = Path(os.environ.get("JAXCNN_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
@@ -82,23 +86,25 @@ def shown_in(block: str, output: str) -> bool:
 
 @pytest.mark.slow  # trains eight networks
 @pytest.mark.timeout(600)
-def test_every_block_runs_as_it_is_written(checkout):
+@pytest.mark.parametrize("page", RUN)
+def test_every_block_runs_as_it_is_written(page, checkout):
     small_data(checkout / "data")
-    in_shell("python train.py", checkout)
+    if page == "README.md":
+        in_shell("python train.py", checkout)
     printed, scope = "", {}
-    for language, text in BLOCKS:
+    for language, text in BLOCKS[page]:
         if language == "python":
             with contextlib.chdir(checkout), contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(text, "README.md", "exec"), scope)
+                exec(compile(text, page, "exec"), scope)
         elif language == "sh" and text.strip() not in RUN_BY_CI and "manual-dir" not in text:
             printed = in_shell(text.strip(), checkout)
         elif language == "text":
-            assert shown_in(text, printed), f"the README shows\n{text}\nbut the command prints\n{printed}"
+            assert shown_in(text, printed), f"{page} shows\n{text}\nbut the command prints\n{printed}"
 
 
 def test_ci_runs_the_two_lines_that_the_tests_cannot():
     script = (ROOT / ".ci" / "run").read_text()
-    assert {text.strip() for _, text in BLOCKS} >= RUN_BY_CI
+    assert {text.strip() for _, text in BLOCKS["README.md"]} >= RUN_BY_CI
     assert "pip install -q -e ." in script and "python train.py" in script and "\npytest -n 2\n" in script
 
 
@@ -109,6 +115,38 @@ def test_the_block_that_prepares_fashion_mnist_runs_with_the_original_files(chec
         pytest.skip(f"no Fashion-MNIST in {SHARED}")
     (checkout / "data").mkdir()
     (checkout / "data" / "fashion_mnist").symlink_to(SHARED / "fashion_mnist")
-    (block,) = [text.strip() for _, text in BLOCKS if "manual-dir" in text]
+    (block,) = [text.strip() for _, text in BLOCKS["jaxcnn/data/README.md"] if "manual-dir" in text]
     in_shell(block, checkout)
     assert (checkout / "results" / "fmnist_mlp" / "result.json").is_file()
+
+
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+    *(page for places in ("results/*.md", "tests/tutorials/*.md", "jaxcnn/**/README.md") for page in ROOT.glob(places)),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_every_page_lead_to_something(page: Path):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link.partition("#")[0]).exists()]
+    assert not missing
+
+
+def test_the_readme_fits_on_a_few_screens():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+def test_the_citation_names_the_version_and_the_license():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (citation["cff-version"], citation["type"]) == ("1.2.0", "software")
+    assert citation["version"] == project["version"] == jaxcnn.__version__
+    assert citation["license"] == project["license"]
+    assert citation["authors"] == [{"name": "The jaxcnn authors"}]
+    assert {"message", "title"} <= citation.keys()
+
+
+def test_every_wing_has_its_page():
+    wings = [path.parent for path in ROOT.glob("jaxcnn/*/__init__.py")]
+    assert not [wing.name for wing in wings if not (wing / "README.md").is_file()]

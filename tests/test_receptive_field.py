@@ -8,8 +8,8 @@ import pytest
 from gradient_support import compare, corners_and_middle
 
 import jaxcnn
-from jaxcnn.receptive import Field
-from jaxcnn.receptive.box import boxes
+from jaxcnn.readings.receptive import Field
+from jaxcnn.readings.receptive.box import boxes
 from jaxcnn.spec import (
     Act,
     AdaptivePool,

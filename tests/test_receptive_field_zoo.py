@@ -8,14 +8,17 @@ import pytest
 from gradient_support import compare, corners_and_middle
 
 import jaxcnn
-from jaxcnn.receptive.box import boxes
+from jaxcnn.readings.receptive.box import boxes
 from jaxcnn.spec import Spec
 from jaxcnn.zoo import NETWORKS, Entry
 
 pytestmark = pytest.mark.usefixtures("float64")  # as gradient_support wants it
 
 # What takes no more than two or three seconds here, most of it to compile, runs by default.
-QUICK = {"lenet", "alexnet", "alphago", "deck", "resnet", "resnet_cifar", "resnet_v2", "mobilenet_v3", "efficientnet"}
+QUICK = {
+    "lenet", "alexnet", "alphago", "deck", "resnet", "resnet_cifar", "resnet_v2", "mobilenet_v3", "efficientnet",
+    "regnet",
+}  # fmt: skip
 
 
 def smallest_of_each_family() -> dict[str, str]:

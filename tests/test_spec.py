@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import partial
 
 import jax
@@ -118,10 +119,113 @@ def test_a_gate_of_single_places_is_broadcast_over_the_image():
 
 
 def test_two_layers_with_parameters_at_one_path_are_an_error():
-    with pytest.raises(ValueError, match=r"share the path \['0'\]: name one of the branches"):
+    with pytest.raises(ValueError, match="two nodes share the path '0': name one of the branches"):
         add(seq(Conv(3), Act()), seq(Conv(3), BatchNorm()))
-    with pytest.raises(ValueError, match=r"share the path \[''\]"):
+    with pytest.raises(ValueError, match="two layers with parameters or randomness share the path ''"):
         add(Conv(3), Conv(3))
+
+
+def test_branches_with_dropouts_of_one_name_are_an_error():
+    """They would draw the same mask: of ones, both halves of the output were equal."""
+    with pytest.raises(ValueError, match="two nodes share the path 'drop'"):
+        concat(seq(drop=Dropout(0.5)), seq(drop=Dropout(0.5)))
+    with pytest.raises(ValueError, match="randomness share the path ''"):
+        concat(Dropout(0.5), Dropout(0.5))
+    net = concat(Dropout(0.5), side=Dropout(0.5))
+    y, _ = jaxcnn.apply(net, {}, {}, jnp.ones((1, 64)), train=True, rng=jax.random.key(0))
+    assert (y[0, :64] != y[0, 64:]).any()
+
+
+def test_activations_of_one_name_are_an_error():
+    """`features` could give the last branch's only."""
+    with pytest.raises(ValueError, match="two nodes share the path 'act'"):
+        concat(seq(act=Act("tanh")), seq(act=Act()))
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (lambda: Conv(8, kernal=3), TypeError, "Conv has no field 'kernal'; did you mean 'kernel'"),  # pyright: ignore
+        (lambda: Conv(8, [3, 3]), TypeError, r"Conv.kernel must be int .*, not \[3, 3\]: write \(3, 3\)"),  # pyright: ignore
+        (lambda: Conv("8"), TypeError, "Conv.width must be int | None, not '8'"),  # pyright: ignore
+        (lambda: Conv(True), TypeError, "Conv.width must be int | None, not True"),
+        (lambda: Pool("Max", 2), ValueError, "Pool.kind must be one of 'max', 'avg', 'lp', not 'Max'"),  # pyright: ignore
+        (lambda: Node("a", Conv), TypeError, "Node.spec must be a layer or a graph, not <class"),  # pyright: ignore
+        (lambda: Node("a", Act(), merge="plus"), ValueError, "Node.merge must be one of 'sum'"),  # pyright: ignore
+        (lambda: Conv(8, np.array([2, 2])), TypeError, "Conv.kernel must be int"),  # pyright: ignore
+    ],
+)  # fmt: skip
+def test_a_field_of_another_kind_is_an_error_at_once(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
+
+
+def test_numbers_of_numpy_are_those_of_python():
+    net = Conv(np.int64(8), (np.int32(3), 5), padding_mode=np.float32(0.5))  # pyright: ignore
+    assert net == Conv(8, (3, 5), padding_mode=0.5) and hash(net) == hash(Conv(8, (3, 5), padding_mode=0.5))
+    assert type(net.width) is int and type(net.padding_mode) is float
+
+
+NET = seq(conv=Conv(2, 5), fc=seq(pool=GlobalPool(), out=Dense(3)))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda p, s, x: jaxcnn.apply(NET, {}, {}, x), ValueError, "params has no 'kernel' for this layer"),
+        (
+            lambda p, s, x: jaxcnn.apply(NET, p | {"conv": {"kernel": jnp.ones((3, 3, 4, 2))}}, s, x),
+            ValueError,
+            "its 'kernel' in params is 3x3x4x2, not 5x5x4x2",
+        ),
+        (lambda p, s, x: jaxcnn.apply(NET, None, s, x), TypeError, "params must be .*, not NoneType"),
+        (lambda p, s, x: jaxcnn.apply(NET, p, s, None), TypeError, "x must be a batch, .*, not None"),
+        (lambda p, s, x: jaxcnn.apply(NET, p, s, x[0, 0, 0]), TypeError, r"x must be a batch, .*, not \(4,\)"),
+        (lambda p, s, x: jaxcnn.apply("lenet5", p, s, x), TypeError, "net must be a layer or a graph .*, not 'lenet5'"),
+        (lambda p, s, x: jaxcnn.init(NET, 0, (8, 8, 4)), TypeError, r"rng must be a key, .*, not 0"),
+    ],
+)  # fmt: skip
+def test_arguments_that_do_not_fit_get_a_sentence(call, error, message):
+    params, stats = jaxcnn.init(NET, jax.random.key(0), (8, 8, 4))
+    with pytest.raises(error, match=message):
+        call(params, stats, jnp.ones((1, 8, 8, 4)))
+
+
+def test_specs_may_be_nested_deeply():
+    def nested(depth: int) -> Spec:
+        net: Spec = Conv(3)
+        for _ in range(depth):
+            net = seq(a=net)
+        return net
+
+    net, other = nested(300), nested(300)
+    assert net == other and hash(net) == hash(other)
+    assert net != nested(299) and net != nested(301)
+    assert repr(net).count("seq(") == 300
+    assert eval(repr(nested(90))) == nested(90)  # Python's parser takes 100 brackets, or 200
+    params, stats = jaxcnn.init(net, jax.random.key(0), (4, 4, 3))
+    assert jaxcnn.apply(net, params, stats, jnp.ones((1, 4, 4, 3)))[0].shape == (1, 4, 4, 3)
+    assert list(jaxcnn.receptive_field(net, (4, 4, 3)).values())[-1].size == 3
+
+
+def test_a_spec_can_be_pickled():
+    net = block(8)
+    copy = pickle.loads(pickle.dumps(net))
+    assert copy == net and hash(copy) == hash(net)
+
+
+def test_a_network_prints_as_a_tree():
+    net = seq(Conv(8, (3, 5)), pool=Pool("max", 2), rest=block(4), **{"not a name": Act()})
+    assert eval(repr(net)) == net
+    assert (
+        repr(block(8))
+        == """\
+add(
+    seq(conv1=Conv(8), bn1=BatchNorm(), relu=Act(), conv2=Conv(8), bn2=BatchNorm()),
+    downsample=seq(Conv(8, 1), BatchNorm()),
+    then=Act(),
+)"""
+    )
 
 
 def test_layers_without_parameters_may_share_a_path():

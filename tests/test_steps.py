@@ -1,5 +1,6 @@
 """The pure training step: against plain jax, masked padding, finite-number guard, devices."""
 
+import dataclasses
 import subprocess
 import sys
 from functools import partial
@@ -12,16 +13,27 @@ import optax
 import pytest
 
 import jaxcnn
-from jaxcnn import optimizer
-from jaxcnn.config import LossConfig, OptimizerConfig
-from jaxcnn.data.augment import normalize
-from jaxcnn.data.batches import Batch
+from jaxcnn import optimizers
+from jaxcnn.config import SGD, Constant, OptimizerConfig, Penalty
+from jaxcnn.data.augment import MixUp
+from jaxcnn.data.batches import Batch, Others
+from jaxcnn.data.pixels import normalize
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, GlobalPool, seq
-from jaxcnn.steps import Task, empty_sums, eval_step, first_not_finite, guarded_step, init_state, train_step
+from jaxcnn.training.diagnosis import first_not_finite
+from jaxcnn.training.steps import (
+    Recipe,
+    TrainState,
+    empty_sums,
+    eval_step,
+    guarded_step,
+    init_state,
+    train_step,
+    training_inputs,
+)
 
 NET = seq(conv=Conv(4, bias=True), bn=BatchNorm(), act=Act(), pool=GlobalPool(), fc=Dense(3))
-SGD = optimizer.make(OptimizerConfig("sgd", lr=0.1, schedule="constant", momentum=0.0), 1, 1)
-TASK = Task(NET, SGD, (0.5,), (0.25,))
+PLAIN = optimizers.make(OptimizerConfig(SGD(momentum=0.0), lr=0.1, schedule=Constant()), 1, 1)
+RECIPE = Recipe(NET, PLAIN, (0.5,), (0.25,))
 KEY = jax.random.key(5)
 
 
@@ -39,8 +51,8 @@ def batch_of(count, padding=0):
 
 
 def test_a_step_is_the_gradient_of_the_mean_cross_entropy_plus_penalties():
-    task = Task(NET, SGD, (0.5,), (0.25,), LossConfig(l2=0.01))
-    state, batch = init_state(task, jax.random.key(0), (6, 6, 1)), batch_of(5)
+    recipe = Recipe(NET, PLAIN, (0.5,), (0.25,), penalty=Penalty(l2=0.01))
+    state, batch = init_state(recipe, jax.random.key(0), (6, 6, 1)), batch_of(5)
 
     def loss(params):
         x = normalize(batch.images, (0.5,), (0.25,))
@@ -49,62 +61,64 @@ def test_a_step_is_the_gradient_of_the_mean_cross_entropy_plus_penalties():
         return entropy + 0.005 * sum(jnp.sum(params[path]["kernel"] ** 2) for path in ("conv", "fc"))
 
     value, gradients = jax.value_and_grad(loss)(state.params)
-    after, metrics = train_step(state, batch, KEY, task=task)
+    after, metrics = train_step(state, batch, KEY, recipe=recipe)
     expected = jax.tree.map(lambda p, g: p - 0.1 * g, state.params, gradients)
     # the same float32 formulas in another order
     chex.assert_trees_all_close(after.params, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(metrics.loss, value, rtol=1e-6)
+    np.testing.assert_allclose(metrics.objective, value, rtol=1e-6)
     assert after.step == 1
 
 
 def test_padding_a_batch_changes_neither_the_update_nor_the_statistics():
-    state = init_state(TASK, jax.random.key(0), (6, 6, 1))
-    short, metrics = train_step(state, batch_of(5), KEY, task=TASK)
-    long, padded_metrics = train_step(state, batch_of(5, padding=3), KEY, task=TASK)
+    state = init_state(RECIPE, jax.random.key(0), (6, 6, 1))
+    short, metrics = train_step(state, batch_of(5), KEY, recipe=RECIPE)
+    long, padded_metrics = train_step(state, batch_of(5, padding=3), KEY, recipe=RECIPE)
     # sums over 5 and over 5 + 3 masked examples round differently, no more
     chex.assert_trees_all_close(short.params, long.params, rtol=1e-5, atol=1e-6)
     chex.assert_trees_all_close(short.batch_stats, long.batch_stats, rtol=1e-5, atol=1e-6)
-    assert metrics.examples == padded_metrics.examples == 5
-    assert metrics.correct == padded_metrics.correct
+    assert metrics.sums["examples"] == padded_metrics.sums["examples"] == 5
+    assert metrics.sums["accuracy"] == padded_metrics.sums["accuracy"]
 
 
 def test_padding_does_not_count_in_evaluation():
-    state = init_state(TASK, jax.random.key(0), (6, 6, 1))
-    short = eval_step(state.params, state.batch_stats, batch_of(5), task=TASK)
-    long = eval_step(state.params, state.batch_stats, batch_of(5, padding=3), task=TASK)
-    np.testing.assert_allclose(short.loss, long.loss, rtol=1e-6)
-    assert (short.confusion == long.confusion).all() and short.confusion.sum() == 5
+    state = init_state(RECIPE, jax.random.key(0), (6, 6, 1))
+    short = eval_step(state.params, state.batch_stats, batch_of(5), recipe=RECIPE)
+    long = eval_step(state.params, state.batch_stats, batch_of(5, padding=3), recipe=RECIPE)
+    np.testing.assert_allclose(short["loss"], long["loss"], rtol=1e-6)
+    assert (short["confusion"] == long["confusion"]).all() and short["confusion"].sum() == 5
 
 
 def test_dropout_differs_between_steps_and_repeats_for_the_same_step():
-    task = Task(seq(pool=GlobalPool(), drop=Dropout(0.5), fc=Dense(3)), SGD, (0.5,), (0.25,))
-    state = init_state(task, jax.random.key(0), (6, 6, 1))
-    losses = [train_step(state.replace(step=jnp.int32(n)), batch_of(5), KEY, task=task)[1].loss for n in (0, 1, 2, 0)]
+    recipe = Recipe(seq(pool=GlobalPool(), drop=Dropout(0.5), fc=Dense(3)), PLAIN, (0.5,), (0.25,))
+    state = init_state(recipe, jax.random.key(0), (6, 6, 1))
+    losses = [
+        train_step(state.replace(step=jnp.int32(n)), batch_of(5), KEY, recipe=recipe)[1].objective for n in (0, 1, 2, 0)
+    ]
     assert losses[0] == losses[3]
     assert len({float(loss) for loss in losses}) == 3
 
 
 @chex.assert_max_traces(n=1)
 def counted(state, sums, batch, key):
-    return guarded_step(state, sums, batch, key, task=TASK)
+    return guarded_step(state, sums, batch, key, recipe=RECIPE)
 
 
 def test_full_and_padded_batches_share_one_compilation():
     chex.clear_trace_counter()
     step = jax.jit(counted)
-    state, sums = init_state(TASK, jax.random.key(0), (6, 6, 1)), empty_sums()
+    state, sums = init_state(RECIPE, jax.random.key(0), (6, 6, 1)), empty_sums(RECIPE)
     for batch in batch_of(8), batch_of(5, padding=3), batch_of(8):
         state, sums = step(state, sums, batch, KEY)
-    assert sums.examples == 21 and state.step == 3
+    assert sums.sums["examples"] == 21 and state.step == 3
 
 
 def test_after_a_step_that_is_not_finite_nothing_changes_any_more():
-    step = jax.jit(partial(guarded_step, task=TASK))
-    state, sums = init_state(TASK, jax.random.key(0), (6, 6, 1)), empty_sums()
+    step = jax.jit(partial(guarded_step, recipe=RECIPE))
+    state, sums = init_state(RECIPE, jax.random.key(0), (6, 6, 1)), empty_sums(RECIPE)
     state, sums = step(state, sums, batch_of(8), KEY)
     poisoned = state.replace(params=state.params | {"fc": {"kernel": jnp.full((4, 3), jnp.inf), "bias": jnp.ones(3)}})
     after, stopped = step(poisoned, sums, batch_of(8), KEY)
-    assert stopped.bad_step == 1 and stopped.examples == 8
+    assert stopped.bad_step == 1 and stopped.sums["examples"] == 8
     chex.assert_trees_all_equal(after, poisoned)
     healthy, still = step(state, stopped, batch_of(8), KEY)
     assert still.bad_step == 1
@@ -121,29 +135,29 @@ def test_after_a_step_that_is_not_finite_nothing_changes_any_more():
     ],
 )
 def test_the_first_layer_that_is_not_finite_is_named(layer, values, expected):
-    state = init_state(TASK, jax.random.key(0), (6, 6, 1))
+    state = init_state(RECIPE, jax.random.key(0), (6, 6, 1))
     if layer in state.params:
         changed = {name: jnp.full_like(state.params[layer][name], value) for name, value in values.items()}
         state = state.replace(params=state.params | {layer: state.params[layer] | changed})
-    assert first_not_finite(TASK, state, batch_of(5), KEY) == expected
+    assert first_not_finite(RECIPE, state, batch_of(5), KEY) == expected
 
 
 SHARDED = """
 import jax, jax.numpy as jnp, numpy as np, sys
 sys.path.insert(0, "tests")
-from test_steps import TASK, batch_of, KEY
-from jaxcnn.steps import init_state, empty_sums
-from jaxcnn.devices import compiled
+from test_steps import RECIPE, batch_of, KEY
+from jaxcnn.training.steps import init_state, empty_sums
+from jaxcnn.training.devices import compiled
 from jaxcnn.data import Split
 assert jax.device_count() == 4
-steps = compiled(TASK)
+steps = compiled(RECIPE)
 batch = batch_of(8)
 fetch = steps.fetch(Split(np.asarray(batch.images), np.asarray(batch.labels)))
-state, sums = jax.device_put((init_state(TASK, jax.random.key(0), (6, 6, 1)), empty_sums()), steps.everywhere)
+state, sums = jax.device_put((init_state(RECIPE, jax.random.key(0), (6, 6, 1)), empty_sums(RECIPE)), steps.everywhere)
 assert len(fetch(np.arange(8), np.ones(8, np.float32)).images.sharding.device_set) == 4
 for _ in range(3):
     state, sums = steps.train(state, sums, fetch(np.arange(8, dtype=np.int32), np.ones(8, np.float32)), KEY)
-numbers = [sums.loss, *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
+numbers = [sums.sums["loss"], *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
 print(" ".join(repr(float(number)) for number in numbers))
 """
 
@@ -159,10 +173,89 @@ def test_four_devices_train_as_one_does():
         text=True,
         check=True,
     ).stdout
-    step = jax.jit(partial(guarded_step, task=TASK))
-    state, sums = init_state(TASK, jax.random.key(0), (6, 6, 1)), empty_sums()
+    step = jax.jit(partial(guarded_step, recipe=RECIPE))
+    state, sums = init_state(RECIPE, jax.random.key(0), (6, 6, 1)), empty_sums(RECIPE)
     for _ in range(3):
         state, sums = step(state, sums, batch_of(8), KEY)
-    expected = [sums.loss, *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
+    expected = [sums.sums["loss"], *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
     # BatchNorm over a sharded batch is the mean over all devices; only the order of the sums differs
     np.testing.assert_allclose(np.array(out.split(), float), np.array(expected, float), rtol=1e-5, atol=1e-6)
+
+
+def like(recipe: Recipe, **changes) -> Recipe:
+    return dataclasses.replace(recipe, **changes)
+
+
+UNNORMALIZED = like(RECIPE, net=seq(conv=Conv(4), act=Act(), pool=GlobalPool(), fc=Dense(3)))
+
+
+def trained(recipe: Recipe, steps: int = 3, size: int = 8, padding: int = 0) -> tuple[TrainState, dict]:
+    state, sums = init_state(recipe, jax.random.key(0), (6, 6, 1)), empty_sums(recipe)
+    step = jax.jit(partial(guarded_step, recipe=recipe))
+    for _ in range(steps):
+        state, sums = step(state, sums, batch_of(size, padding=padding), KEY)
+    return state, sums.sums
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+def test_a_batch_in_parts_gives_the_update_of_the_whole(padding):
+    whole, sums = trained(UNNORMALIZED, size=8 - padding, padding=padding)
+    parts, of_parts = trained(like(UNNORMALIZED, parts=4), size=8 - padding, padding=padding)
+    # the same float32 sums over examples, in another order
+    chex.assert_trees_all_close(whole.params, parts.params, rtol=1e-5, atol=1e-6)
+    assert sums["examples"] == of_parts["examples"] == 3 * (8 - padding)
+    np.testing.assert_allclose(sums["loss"], of_parts["loss"], rtol=1e-5)
+
+
+def test_parts_whose_examples_are_all_padding_move_no_statistics():
+    state, _ = trained(like(RECIPE, parts=4), steps=1, size=1, padding=3)
+    one, _ = trained(RECIPE, steps=1, size=1)
+    chex.assert_trees_all_close(state.batch_stats, one.batch_stats, rtol=1e-5)
+
+
+def test_averages_are_those_of_the_parameters_after_each_step():
+    recipe = like(RECIPE, ema=0.5)
+    step, state = jax.jit(partial(train_step, recipe=recipe)), init_state(recipe, jax.random.key(0), (6, 6, 1))
+    expected = (state.params, state.batch_stats)
+    for count in range(12):
+        state, _ = step(state, batch_of(8), KEY)
+        keep = min(0.5, (1 + count) / (10 + count))
+        expected = jax.tree.map(
+            lambda old, new, keep=keep: keep * old + (1 - keep) * new, expected, (state.params, state.batch_stats)
+        )
+    chex.assert_trees_all_close(state.average, expected, rtol=1e-5, atol=1e-7)  # float32 sums of twelve
+    assert state.model is state.average
+
+
+def test_in_bfloat16_parameters_statistics_and_losses_are_float32_and_the_step_is_near():
+    narrow, sums = trained(like(RECIPE, dtype="bfloat16"), steps=1)
+    wide, of_wide = trained(RECIPE, steps=1)
+    kinds = {
+        leaf.dtype for leaf in jax.tree.leaves((narrow.params, narrow.batch_stats, narrow.opt_state, sums["loss"]))
+    }
+    assert kinds <= {np.dtype("float32"), np.dtype("int32")}
+    # bfloat16 rounds to 8 bits: 2^-9 a number, some ten roundings deep, times a rate of 0.1
+    chex.assert_trees_all_close(narrow.params, wide.params, atol=0.02)
+    chex.assert_trees_all_close(narrow.batch_stats, wide.batch_stats, atol=0.02)
+    np.testing.assert_allclose(sums["loss"], of_wide["loss"], rtol=0.02)
+    assert (narrow.params["conv"]["kernel"] != wide.params["conv"]["kernel"]).any()
+
+
+def test_the_loss_of_mixtures_is_that_of_both_labels_by_their_shares():
+    recipe = like(RECIPE, augment=(MixUp(1.0),))
+    batch, other = batch_of(8), batch_of(8)
+    order = np.roll(np.arange(8), -1)
+    others = Others(other.images[order], other.labels[order], other.ids[order])
+    state = init_state(recipe, jax.random.key(0), (6, 6, 1))
+    images, mixed = training_inputs(recipe, batch._replace(others=others), KEY)
+    assert mixed.others is not None and mixed.others.share is not None
+    share = np.asarray(mixed.others.share)
+    one, two = (np.asarray(normalize(part, recipe.mean, recipe.std)) for part in (batch.images, others.images))
+    expected = share[:, None, None, None] * one + (1 - share)[:, None, None, None] * two
+    np.testing.assert_allclose(images, expected, rtol=1e-5, atol=1e-6)  # float32
+    _, metrics = train_step(state, batch._replace(others=others), KEY, recipe=recipe)
+    logits, _ = jaxcnn.apply(recipe.net, state.params, state.batch_stats, images, train=True)
+    log_p = np.asarray(jax.nn.log_softmax(logits))
+    rows = np.arange(8)
+    losses = -share * log_p[rows, batch.labels] - (1 - share) * log_p[rows, others.labels]
+    np.testing.assert_allclose(metrics.sums["loss"], losses.sum(), rtol=1e-5)

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import pytest
 
 import jaxcnn
-from jaxcnn.analysis import layers, summary_csv, summary_json, totals
-from jaxcnn.cli import main
-from jaxcnn.receptive.places import places_read
+from jaxcnn.commands.main import main
+from jaxcnn.readings.cost import layers, totals
+from jaxcnn.readings.receptive.places import places_read
+from jaxcnn.readings.summary import summary_csv, summary_json
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Flatten, GlobalPool, Identity, Pool, add, concat, mul, seq
 from jaxcnn.zoo import NETWORKS
 

@@ -1,6 +1,7 @@
 """`fit`: what it writes, how it stops, and that a resumed run ends in the same bits."""
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -8,25 +9,46 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxcnn import devices, training
-from jaxcnn.config import DataConfig, LossConfig, OptimizerConfig, TrainConfig
-from jaxcnn.errors import InputError
-from jaxcnn.training import Diverged, fit
+import jaxcnn
+from jaxcnn.config import (
+    SGD,
+    Adam,
+    Classification,
+    Constant,
+    Crop,
+    DataConfig,
+    MixUp,
+    OptimizerConfig,
+    Penalty,
+    Step,
+    TrainConfig,
+)
+from jaxcnn.data import load
+from jaxcnn.data.pixels import normalize
+from jaxcnn.host.errors import InputError
+from jaxcnn.training import devices, loop
+from jaxcnn.training import run as runs
+from jaxcnn.training.loop import Diverged, fit, train
+from jaxcnn.training.plan import trained
+from jaxcnn.training.run_folder import fingerprint, read_metrics
 
 # 8x8 images and a small net: a run takes a second or two
 SMALL = TrainConfig(
     name="small",
     network="mlp",
     network_options={"width": 64, "rate": 0.2},
-    data=DataConfig("digits", crop_padding=1),
-    optimizer=OptimizerConfig("adam", lr=2e-2),
+    data=DataConfig("digits", augment=(Crop(1),)),
+    optimizer=OptimizerConfig(Adam(), lr=2e-2),
     epochs=3,
     batch_size=128,
 )
+CONSTANT = replace(SMALL.optimizer, lr=5e-2, schedule=Constant())
+JUDGED = replace(SMALL, data=replace(SMALL.data, validation_fraction=0.1), epochs=8, optimizer=CONSTANT)
 QUIET = Console(quiet=True)
 
 
@@ -71,7 +93,7 @@ def test_the_fingerprint_covers_every_parameter_and_statistic_in_path_order():
     digest = hashlib.sha256()
     for name, values in ("a.kernel", [3]), ("b.kernel", [1, 2]), ("c.mean", [4]):
         digest.update(f"{name} float32 ({len(values)},)\n".encode() + np.float32(values).tobytes())
-    from jaxcnn.results import fingerprint
+    from jaxcnn.training.run_folder import fingerprint
 
     assert fingerprint(params, stats) == digest.hexdigest()
 
@@ -81,27 +103,29 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(unbroken, t
     assert run(replace(SMALL, seed=1), tmp_path / "b")["params_sha256"] != unbroken[0]["params_sha256"]
 
 
+def stop_at(monkeypatch, step):
+    """Send SIGTERM to this process when it is about to train for the `step`-th time."""
+    original, count = runs.compiled, itertools.count(1)
+
+    def compiled(recipe):
+        steps = original(recipe)
+
+        def train(*arguments):
+            if next(count) == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return steps.train(*arguments)
+
+        return steps._replace(train=train)
+
+    monkeypatch.setattr(runs, "compiled", compiled)
+
+
 @pytest.mark.parametrize("stop", [1, 12, 17, 35])
 def test_a_run_stopped_anywhere_resumes_to_the_same_bits(stop, unbroken, tmp_path, monkeypatch):
     """Step 12 ends an epoch; the others fall into one. The stop comes by a real signal."""
 
-    class Counting:
-        count = 0
-
-    def compiled(task):
-        compiled_steps = original(task)
-
-        def train(*arguments):
-            Counting.count += 1
-            if Counting.count == stop:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return compiled_steps.train(*arguments)
-
-        return compiled_steps._replace(train=train)
-
-    original = training.compiled
-    monkeypatch.setattr(training, "compiled", compiled)
-    with pytest.raises(training.Interrupted) as stopped:
+    stop_at(monkeypatch, stop)
+    with pytest.raises(loop.Interrupted) as stopped:
         run(SMALL, tmp_path)
     assert stopped.value.code == 143 and f"step {stop} " in str(stopped.value)
     assert not (tmp_path / "small" / "result.json").exists()
@@ -117,17 +141,38 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_bits(stop, unbroken, tmp_pat
         assert {k: v for k, v in a.items() if k not in ignored} == {k: v for k, v in b.items() if k not in ignored}
 
 
+MANY = replace(
+    JUDGED, data=replace(JUDGED.data, augment=(Crop(1), MixUp(0.5))), ema=0.9, accumulate=2, epochs=3, patience=2
+)
+
+
+def test_with_averages_parts_and_mixtures_it_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    whole = run(MANY, tmp_path / "whole")
+    folder = tmp_path / "whole" / "small"
+    model, last = trained(folder, "best"), trained(folder, "last")
+    assert fingerprint(model.params, model.batch_stats) == whole["params_sha256"]
+    assert last.params.keys() == model.params.keys()
+    rows = read_metrics(folder)
+    assert all({"validation_accuracy", "validation_raw_accuracy"} <= row.keys() for row in rows)
+    assert any(row["validation_loss"] != row["validation_raw_loss"] for row in rows)
+    stop_at(monkeypatch, 15)
+    with pytest.raises(loop.Interrupted):
+        run(MANY, tmp_path / "broken")
+    monkeypatch.undo()
+    assert run(MANY, tmp_path / "broken", resume=True)["params_sha256"] == whole["params_sha256"]
+
+
 def test_a_killed_run_resumes_from_its_last_checkpoint_to_the_same_bits(unbroken, tmp_path):
     """SIGKILL leaves no time to save: what counts is the checkpoint written within the epoch."""
     config = replace(SMALL, checkpoint_every=5)
     script = f"""
 import os, signal
-from jaxcnn import devices, training
+from jaxcnn.training import loop, run
 from jaxcnn.config import *
-original = training.compiled
+original = run.compiled
 count = 0
-def compiled(task):
-    steps = original(task)
+def compiled(recipe):
+    steps = original(recipe)
     def train(*arguments):
         global count
         count += 1
@@ -136,8 +181,8 @@ def compiled(task):
             os.kill(os.getpid(), signal.SIGKILL)
         return steps.train(*arguments)
     return steps._replace(train=train)
-training.compiled = compiled
-training.fit({config!r}, results={str(tmp_path)!r})
+run.compiled = compiled
+loop.fit({config!r}, results={str(tmp_path)!r})
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -154,14 +199,14 @@ def test_a_finished_run_can_be_resumed_and_only_evaluates(unbroken, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_layer_and_checkpoint(tmp_path):
-    config = replace(SMALL, optimizer=OptimizerConfig("sgd", lr=1e30, schedule="constant"))
+    config = replace(SMALL, optimizer=OptimizerConfig(SGD(), lr=1e30, schedule=Constant()))
     with pytest.raises(Diverged, match=r"step \d+ \(epoch 1\) .* layer 'fc\d'; no checkpoint"):
         run(config, tmp_path)
     assert not (tmp_path / "small" / "result.json").exists()
 
 
 def test_divergence_in_a_later_epoch_keeps_the_last_good_checkpoint(tmp_path):
-    rising = OptimizerConfig("sgd", lr=1e-3, schedule="step", step_epochs=(1.5,), step_factor=1e30)
+    rising = OptimizerConfig(SGD(), lr=1e-3, schedule=Step((1.5,), 1e30))
     with pytest.raises(Diverged, match=r"\(epoch 2\).*last good checkpoint is kept in .*last/12"):
         run(replace(SMALL, optimizer=rising), tmp_path)
     # it is whole: the run can be resumed, and diverges again
@@ -175,11 +220,11 @@ def test_training_is_traced_once_and_evaluation_once(tmp_path, monkeypatch):
     chex.clear_trace_counter()
     train, evaluation = devices.guarded_step, devices.eval_step
 
-    def traced_train(*arguments, task):
-        return train(*arguments, task=task)
+    def traced_train(*arguments, recipe):
+        return train(*arguments, recipe=recipe)
 
-    def traced_evaluation(*arguments, task):
-        return evaluation(*arguments, task=task)
+    def traced_evaluation(*arguments, recipe):
+        return evaluation(*arguments, recipe=recipe)
 
     monkeypatch.setattr(devices, "guarded_step", chex.assert_max_traces(traced_train, n=1))
     monkeypatch.setattr(devices, "eval_step", chex.assert_max_traces(traced_evaluation, n=1))
@@ -188,7 +233,7 @@ def test_training_is_traced_once_and_evaluation_once(tmp_path, monkeypatch):
 
 
 def test_label_smoothing_and_penalties_reach_the_objective(unbroken, tmp_path):
-    smoothed = run(replace(SMALL, loss=LossConfig(label_smoothing=0.1, l1=1e-5, l2=1e-4)), tmp_path)
+    smoothed = run(replace(SMALL, task=Classification(0.1), penalty=Penalty(l1=1e-5, l2=1e-4)), tmp_path)
     assert smoothed["params_sha256"] != unbroken[0]["params_sha256"]
     assert smoothed["test_loss"] > unbroken[0]["test_loss"]  # reported without smoothing, and less certain
 
@@ -204,7 +249,6 @@ def test_label_smoothing_and_penalties_reach_the_objective(unbroken, tmp_path):
             {"network": "lenet5", "network_options": {}},
             r"cannot take images of 8x8x1.*does not fit.*layer 'conv2'",
         ),
-        ({"batch_size": 5000}, r"batch_size 5000 is larger than the 1438 training images"),
         ({"data": DataConfig("digits", mean=(0.5, 0.5, 0.5))}, r"one number for each of 1 channels"),
         ({"data": DataConfig("digit")}, r"unknown data source 'digit'.*did you mean digits"),
     ],
@@ -216,11 +260,14 @@ def test_input_that_cannot_work_is_refused_before_anything_is_written(change, se
 
 
 def test_a_folder_that_exists_is_not_touched_without_being_told(unbroken, tmp_path):
-    before = {path: path.stat().st_mtime_ns for path in unbroken[1].rglob("*")}
+    def state():
+        return {path: path.stat().st_mtime_ns for path in unbroken[1].rglob("*") if path.name != ".lock"}
+
+    before = state()
     with pytest.raises(InputError, match=r"exists: continue it with --resume, replace it with --overwrite"):
         run(SMALL, unbroken[1].parent)
     with pytest.raises(InputError, match=r"run with optimizer.lr = 0.02, not 0.5"):
-        run(replace(SMALL, optimizer=OptimizerConfig("adam", lr=0.5)), unbroken[1].parent, resume=True)
+        run(replace(SMALL, optimizer=OptimizerConfig(Adam(), lr=0.5)), unbroken[1].parent, resume=True)
     with pytest.raises(InputError, match="give one of them"):
         run(SMALL, unbroken[1].parent, resume=True, overwrite=True)
     with pytest.raises(InputError, match="nothing to resume"):
@@ -230,7 +277,7 @@ def test_a_folder_that_exists_is_not_touched_without_being_told(unbroken, tmp_pa
     with pytest.raises(InputError, match="not the folder of a run"):
         run(SMALL, tmp_path, overwrite=True)
     assert (tmp_path / "small" / "thesis.txt").exists()
-    assert before == {path: path.stat().st_mtime_ns for path in unbroken[1].rglob("*")}
+    assert before == state()
 
 
 def test_overwrite_starts_anew(tmp_path):
@@ -239,11 +286,44 @@ def test_overwrite_starts_anew(tmp_path):
     assert (first["steps"], second["steps"]) == (12, 36)
 
 
-def test_best_and_last_checkpoints_stand_side_by_side(unbroken):
-    rows = [json.loads(line) for line in (unbroken[1] / "metrics.jsonl").read_text().splitlines()]
-    best = max(rows, key=lambda row: row["test_accuracy"])
-    assert [path.name for path in (unbroken[1] / "checkpoints" / "last").glob("[0-9]*")] == ["36"]
-    assert [path.name for path in (unbroken[1] / "checkpoints" / "best").glob("[0-9]*")] == [str(best["step"])]
+def test_without_validation_images_no_epoch_is_chosen(unbroken):
+    result, folder = unbroken
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last"]
+    assert "best_epoch" not in result and trained(folder).checkpoint == "last"
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A run that is judged by validation images: its result, its folder, its rows."""
+    folder = tmp_path_factory.mktemp("judged")
+    result = run(JUDGED, folder)
+    return result, folder / "small", read_metrics(folder / "small")
+
+
+def test_the_best_epoch_is_chosen_by_the_validation_images_and_the_test_images_are_looked_at_once(judged):
+    result, folder, rows = judged
+    best = max(rows, key=lambda row: row["validation_accuracy"])
+    assert not any(name.startswith("test") for row in rows for name in row)
+    assert result["best_epoch"] == best["epoch"] < len(rows)
+    assert result["validation_accuracy"] == best["validation_accuracy"]
+    assert [path.name for path in (folder / "checkpoints/best").glob("[0-9]*")] == [str(best["step"])]
+    chosen, last = trained(folder), trained(folder, "last")
+    assert chosen.checkpoint == "best"
+    assert fingerprint(chosen.params, chosen.batch_stats) == result["params_sha256"]
+    assert fingerprint(last.params, last.batch_stats) != result["params_sha256"]
+    test = load(JUDGED.data).test
+    images = normalize(jnp.asarray(test.images), chosen.facts.mean, chosen.facts.std)
+    logits, _ = jaxcnn.apply(chosen.net, chosen.params, chosen.batch_stats, images)
+    assert result["test_accuracy"] == pytest.approx((np.argmax(logits, -1) == test.labels).mean())
+
+
+def test_training_stops_when_no_epoch_has_been_better_for_so_long(judged, tmp_path):
+    accuracies = [row["validation_accuracy"] for row in judged[2]]
+    ends = [n for n in range(2, len(accuracies)) if accuracies.index(max(accuracies[:n])) < n - 1]
+    patient = replace(JUDGED, patience=1)
+    stopped = run(patient, tmp_path)
+    assert stopped["steps"] == judged[2][ends[0] - 1]["step"] and stopped["best_epoch"] == ends[0] - 1
+    assert run(patient, tmp_path, resume=True) | {"seconds": 0} == stopped | {"seconds": 0}
 
 
 def test_evaluation_can_be_rarer_than_epochs(tmp_path):
@@ -254,7 +334,7 @@ def test_evaluation_can_be_rarer_than_epochs(tmp_path):
 
 def test_an_update_that_overflows_in_the_last_step_of_an_epoch_is_not_saved_over_a_good_checkpoint(tmp_path):
     """The loss and the gradient of that step are finite; its learning rate is not survivable."""
-    jump = OptimizerConfig("sgd", lr=0.1, schedule="step", step_epochs=(1 + 11 / 12,), step_factor=1e38)
+    jump = OptimizerConfig(SGD(), lr=0.1, schedule=Step((1 + 11 / 12,), 1e38))
     with pytest.raises(
         Diverged, match=r"step 23 \(epoch 2\).*(parameters|test images).*checkpoint is kept in .*last/12"
     ):
@@ -264,30 +344,31 @@ def test_an_update_that_overflows_in_the_last_step_of_an_epoch_is_not_saved_over
     assert "NaN" not in (folder / "metrics.jsonl").read_text() and not (folder / "result.json").exists()
 
 
-def test_a_run_killed_between_its_two_checkpoints_resumes_to_the_same_bits(unbroken, tmp_path, monkeypatch):
+def test_a_run_killed_between_its_two_checkpoints_resumes_to_the_same_bits(tmp_path, monkeypatch):
     """`best` may be ahead of `last` on disk: the two are written by writers of their own."""
-    original = training.checkpoint.save
+    original = loop.Writer.save
 
     def save(checkpoints, step, model, state):
-        if step < 24 or checkpoints.directory.name == "best":
+        if step < 22 or checkpoints.directory.name == "best":
             original(checkpoints, step, model, state)
-        if step == 24 and checkpoints.directory.name == "best":
+        if step == 22 and checkpoints.directory.name == "best":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.checkpoint, "save", save)
+    monkeypatch.setattr(loop.Writer, "save", save)
+    learned = replace(SMALL, data=replace(SMALL.data, validation_fraction=0.1))
     with pytest.raises(KeyboardInterrupt):
-        run(SMALL, tmp_path)
+        run(learned, tmp_path)
     monkeypatch.undo()
     kept = {kind: [p.name for p in (tmp_path / "small/checkpoints" / kind).glob("[0-9]*")] for kind in ("last", "best")}
-    assert kept == {"last": ["12"], "best": ["24"]}
-    assert run(SMALL, tmp_path, resume=True)["params_sha256"] == unbroken[0]["params_sha256"]
+    assert kept == {"last": ["11"], "best": ["22"]}
+    assert run(learned, tmp_path, resume=True)["params_sha256"] == run(learned, tmp_path / "x")["params_sha256"]
 
 
 def test_a_run_stopped_before_its_first_checkpoint_is_resumed_from_the_beginning(unbroken, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_train_epoch", fail)
+    monkeypatch.setattr(loop, "_train_epoch", fail)
     with pytest.raises(KeyboardInterrupt):
         run(SMALL, tmp_path)
     monkeypatch.undo()
@@ -302,14 +383,14 @@ def test_reading_a_checkpoint_leaves_alone_what_another_process_is_writing(unbro
     foreign.mkdir()
     (foreign / "half").write_text("written")
     result = json.loads((tmp_path / "small" / "result.json").read_text())
-    from jaxcnn.checkpoint import restore
-    from jaxcnn.plan import prepare
-    from jaxcnn.steps import init_state
+    from jaxcnn.training.checkpoint import restore
+    from jaxcnn.training.plan import prepare
+    from jaxcnn.training.steps import init_state
 
     plan = prepare(replace(SMALL, epochs=1))
-    state = init_state(plan.task, training.jax.random.key(9), plan.facts.input)
+    state = init_state(plan.recipe, loop.jax.random.key(9), plan.facts.input)
     (params, stats), _ = restore(folder, (state.params, state.batch_stats))
-    from jaxcnn.results import fingerprint
+    from jaxcnn.training.run_folder import fingerprint
 
     assert fingerprint(params, stats) == result["params_sha256"]
     assert (foreign / "half").exists()
@@ -319,3 +400,43 @@ def test_speed_is_measured_when_an_epoch_is_a_single_step(tmp_path):
     assert run(replace(SMALL, batch_size=1024, epochs=2), tmp_path)["images_per_second"] > 0
     rows = [json.loads(line) for line in (tmp_path / "small/metrics.jsonl").read_text().splitlines()]
     assert all(row["images_per_second"] > 0 for row in rows)
+
+
+def test_a_batch_larger_than_the_data_is_cut_to_them_with_a_word(tmp_path):
+    console = Console(record=True, width=200, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
+    result = fit(replace(SMALL, batch_size=5000, epochs=1), results=tmp_path, console=console)
+    assert "batch_size 5000 is cut to 1438: there are 1438 training images" in console.export_text()
+    assert result["steps"] == 1
+    again = run(
+        replace(SMALL, batch_size=5000, epochs=1), tmp_path, resume=True
+    )  # the same run, though it asks for 5000
+    assert again["params_sha256"] == result["params_sha256"]
+
+
+def test_training_can_be_iterated_over_and_left(unbroken, tmp_path):
+    rows = list(train(SMALL, results=tmp_path, console=QUIET))
+    assert [row["epoch"] for row in rows] == [1, 2, 3] and rows == read_metrics(tmp_path / "small")
+    for row in train(SMALL, results=tmp_path / "left", console=QUIET):
+        assert row["epoch"] == 1
+        break
+    assert not (tmp_path / "left/small/result.json").exists()
+    rest = list(train(SMALL, results=tmp_path / "left", resume=True, console=QUIET))
+    assert [row["epoch"] for row in rest] == [2, 3]
+    result = json.loads((tmp_path / "left/small/result.json").read_text())
+    assert result["params_sha256"] == unbroken[0]["params_sha256"]
+
+
+def test_a_hook_sees_every_epoch_and_may_end_training(tmp_path):
+    seen = []
+    result = run(SMALL, tmp_path, on_epoch=lambda row: seen.append(row["epoch"]) or row["epoch"] == 2)
+    assert seen == [1, 2] and result["steps"] == 24
+    assert result["test_accuracy"] == read_metrics(tmp_path / "small")[-1]["test_accuracy"]
+
+
+def test_a_dry_run_goes_through_all_and_keeps_nothing(tmp_path, capsys):
+    long = replace(JUDGED, optimizer=OptimizerConfig(schedule=Step((2.0,))))
+    result = fit(long, results=tmp_path, limit_steps=2)
+    assert result["steps"] == 2 and "a dry run: nothing is kept" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="limit_steps is for a dry run"):
+        fit(SMALL, results=tmp_path, limit_steps=2, resume=True)

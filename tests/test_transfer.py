@@ -15,17 +15,20 @@ import pytest
 from rich.console import Console
 
 import jaxcnn
-from jaxcnn import optimizer, rewrite, training
-from jaxcnn.cli import main
-from jaxcnn.config import DataConfig, LossConfig, OptimizerConfig, TrainConfig
+from jaxcnn import optimizers, rewrite
+from jaxcnn.commands.main import main
+from jaxcnn.config import SGD, Adam, AdamW, Constant, DataConfig, OptimizerConfig, Penalty, TrainConfig
 from jaxcnn.data import load
-from jaxcnn.data.augment import normalize
 from jaxcnn.data.batches import Batch
-from jaxcnn.errors import InputError
-from jaxcnn.plan import prepare, trained
+from jaxcnn.data.pixels import normalize
+from jaxcnn.host.errors import InputError
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, GlobalPool, seq
-from jaxcnn.steps import Task, first_not_finite, init_state, train_step
-from jaxcnn.training import fit
+from jaxcnn.training import loop
+from jaxcnn.training import run as runs
+from jaxcnn.training.diagnosis import first_not_finite
+from jaxcnn.training.loop import fit
+from jaxcnn.training.plan import initial_key, prepare, trained
+from jaxcnn.training.steps import Recipe, init_state, train_step
 from jaxcnn.weights.preprocessing import Preprocessing
 from jaxcnn.weights.published import PUBLISHED, Published
 
@@ -33,15 +36,15 @@ BODY = seq(conv=Conv(4), bn=BatchNorm(), act=Act())
 NET = seq(body=BODY, conv2=Conv(4), bn2=BatchNorm(), pool=GlobalPool(), fc=Dense(3))
 KEY = jax.random.key(5)
 RULES = {
-    "sgd": OptimizerConfig("sgd", lr=0.1, schedule="constant", weight_decay=0.1),
-    "adamw": OptimizerConfig("adamw", lr=0.1, schedule="constant", weight_decay=0.1),
+    "sgd": OptimizerConfig(SGD(weight_decay=0.1), lr=0.1, schedule=Constant()),
+    "adamw": OptimizerConfig(AdamW(weight_decay=0.1), lr=0.1, schedule=Constant()),
 }
 
 
-def task_of(rule: str, *patterns: str) -> Task:
+def recipe_of(rule: str, *patterns: str) -> Recipe:
     net, frozen = rewrite.freeze(NET, patterns)
-    made = optimizer.make(RULES[rule], 1, 1)
-    return Task(net, made, (0.5,), (0.25,), LossConfig(l1=1e-3, l2=1e-2), frozen=frozen)
+    made = optimizers.make(RULES[rule], 1, 1)
+    return Recipe(net, made, (0.5,), (0.25,), penalty=Penalty(l1=1e-3, l2=1e-2), frozen=frozen)
 
 
 def batch() -> Batch:
@@ -64,12 +67,12 @@ def same(left, right) -> bool:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_what_is_frozen_keeps_every_bit_and_all_else_moves(rule: str):
-    task = task_of(rule, "body")
-    state = init_state(task, jax.random.key(0), (8, 8, 1))
+    recipe = recipe_of(rule, "body")
+    state = init_state(recipe, jax.random.key(0), (8, 8, 1))
     state = state.replace(batch_stats=unlike(state.batch_stats))
     after = state
     for _ in range(3):
-        after, _ = train_step(after, batch(), KEY, task=task)
+        after, _ = train_step(after, batch(), KEY, recipe=recipe)
     for path in state.params:
         for name, array in state.params[path].items():
             assert same(array, after.params[path][name]) == path.startswith("body."), f"{path} {name}"
@@ -79,7 +82,7 @@ def test_what_is_frozen_keeps_every_bit_and_all_else_moves(rule: str):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_optimizer_knows_nothing_of_what_is_frozen(rule: str):
-    every, some = (init_state(task_of(rule, *patterns), KEY, (8, 8, 1)) for patterns in ((), ("body", "bn2")))
+    every, some = (init_state(recipe_of(rule, *patterns), KEY, (8, 8, 1)) for patterns in ((), ("body", "bn2")))
     frozen = {path: layer for path, layer in every.params.items() if path.startswith("body.") or path == "bn2"}
     assert set(frozen) == {"body.conv", "body.bn", "bn2"}
     moments = 1 if rule == "sgd" else 2
@@ -96,14 +99,14 @@ def _flat(tree) -> list[tuple[str, jax.Array]]:
 
 
 def test_a_step_with_a_frozen_body_is_that_of_the_head_alone_over_its_features():
-    task = task_of("sgd", "body", "conv2", "bn2")
-    state = init_state(task, jax.random.key(0), (8, 8, 1))
+    recipe = recipe_of("sgd", "body", "conv2", "bn2")
+    state = init_state(recipe, jax.random.key(0), (8, 8, 1))
     state = state.replace(batch_stats=unlike(state.batch_stats))
-    after, metrics = train_step(state, batch(), KEY, task=task)
+    after, metrics = train_step(state, batch(), KEY, recipe=recipe)
     x = normalize(batch().images, (0.5,), (0.25,))
     body = rewrite.cut(NET, "pool")
     features, _ = jaxcnn.apply(body, state.params, state.batch_stats, x)  # in evaluation: by running statistics
-    penalties = task.loss
+    penalties = recipe.penalty
 
     def loss(layer):
         logits = features @ layer["kernel"] + layer["bias"]
@@ -111,7 +114,7 @@ def test_a_step_with_a_frozen_body_is_that_of_the_head_alone_over_its_features()
         kernel = layer["kernel"]
         return entropy + penalties.l1 * jnp.abs(kernel).sum() + penalties.l2 / 2 * jnp.square(kernel).sum()
 
-    rule = optimizer.make(RULES["sgd"], 1, 1)
+    rule = optimizers.make(RULES["sgd"], 1, 1)
     head = {"fc": state.params["fc"]}
     gradients = {"fc": jax.grad(loss)(head["fc"])}
     updates, _ = rule.update(gradients, rule.init(head), head)
@@ -124,17 +127,17 @@ def test_a_step_with_a_frozen_body_is_that_of_the_head_alone_over_its_features()
 
 
 def test_the_first_layer_that_is_not_finite_is_named_with_a_frozen_body_too():
-    task = task_of("sgd", "body")
-    state = init_state(task, KEY, (8, 8, 1))
-    assert first_not_finite(task, state, batch(), KEY) == "the update"
+    recipe = recipe_of("sgd", "body")
+    state = init_state(recipe, KEY, (8, 8, 1))
+    assert first_not_finite(recipe, state, batch(), KEY) == "the update"
     broken = state.replace(params=state.params | {"fc": jax.tree.map(lambda leaf: leaf + 3e38, state.params["fc"])})
-    assert first_not_finite(task, broken, batch(), KEY) == "the output of layer 'fc'"
+    assert first_not_finite(recipe, broken, batch(), KEY) == "the output of layer 'fc'"
 
 
 def test_given_weights_are_copied_into_the_state():
-    task = task_of("sgd")
+    recipe = recipe_of("sgd")
     start = unlike(jaxcnn.init(NET, KEY, (8, 8, 1)))
-    state = init_state(task, jax.random.key(1), (8, 8, 1), start)
+    state = init_state(recipe, jax.random.key(1), (8, 8, 1), start)
     assert same((state.params, state.batch_stats), start)
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((state.params, start[0]))]
     assert len(set(pointers)) == len(pointers)  # the step gives its own buffers away
@@ -147,7 +150,7 @@ SMALL = TrainConfig(
     network="mlp",
     network_options={"width": 32},
     data=DataConfig("digits"),
-    optimizer=OptimizerConfig("adam", lr=1e-2),
+    optimizer=OptimizerConfig(Adam(), lr=1e-2),
     epochs=2,
     batch_size=128,
 )
@@ -179,7 +182,7 @@ def test_training_begins_with_the_weights_of_a_file_and_a_head_of_its_own_seed(w
     assert params["fc2"]["kernel"].shape == (32, 10) and stats == {}
     other, _ = prepare(tuned(weights, seed=1)).start or pytest.fail("no weights were read")
     assert same(params["fc1"], other["fc1"]) and not same(params["fc2"], other["fc2"])
-    drawn = init_state(prepare(SMALL).task, training.initial_key(SMALL), (8, 8, 1))
+    drawn = init_state(prepare(SMALL).recipe, initial_key(SMALL), (8, 8, 1))
     np.testing.assert_array_equal(params["fc2"]["kernel"], drawn.params["fc2"]["kernel"])
 
 
@@ -197,10 +200,10 @@ def test_a_stopped_run_resumes_to_the_same_bits_without_its_weights_too(lost, we
     mine.write_bytes(weights.read_bytes())
     config = tuned(mine)
     expected = run(config, tmp_path / "unbroken")
-    original, count = training.compiled, 0
+    original, count = runs.compiled, 0
 
-    def compiled(task):
-        steps = original(task)
+    def compiled(recipe):
+        steps = original(recipe)
 
         def train(*arguments):
             nonlocal count
@@ -211,8 +214,8 @@ def test_a_stopped_run_resumes_to_the_same_bits_without_its_weights_too(lost, we
 
         return steps._replace(train=train)
 
-    monkeypatch.setattr(training, "compiled", compiled)
-    with pytest.raises(training.Interrupted):
+    monkeypatch.setattr(runs, "compiled", compiled)
+    with pytest.raises(loop.Interrupted):
         run(config, tmp_path)
     monkeypatch.undo()
     if lost:
@@ -224,7 +227,7 @@ def test_a_run_stopped_before_its_first_checkpoint_begins_with_its_weights_again
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_train_epoch", fail)
+    monkeypatch.setattr(loop, "_train_epoch", fail)
     with pytest.raises(KeyboardInterrupt):
         run(tuned(weights), tmp_path)
     monkeypatch.undo()
@@ -238,9 +241,7 @@ def test_training_begins_where_another_run_ended(tmp_path: Path):
     config = replace(SMALL, name="more", weights=str(tmp_path / "small"))
     params, stats = prepare(config).start or pytest.fail("no weights were read")
     assert same((params, stats), (before.params, before.batch_stats))
-    with pytest.raises(
-        InputError, match=r"small does not fit|small: the weights do not fit the network: .*fc1\.weight"
-    ):
+    with pytest.raises(InputError, match=r"small: the arrays do not fit the network: .*fc1\.kernel"):
         prepare(replace(config, network_options={"width": 16}))
     with pytest.raises(InputError, match="not the folder of a run"):
         prepare(replace(config, weights=str(tmp_path)))
@@ -248,7 +249,7 @@ def test_training_begins_where_another_run_ended(tmp_path: Path):
 
 def test_training_begins_with_published_weights_by_name(weights: Path, tmp_path: Path, monkeypatch):
     digest = f"sha256:{hashlib.sha256(weights.read_bytes()).hexdigest()}"
-    monkeypatch.setitem(PUBLISHED, ("mlp", "imagenet"), Published(weights.as_uri(), digest, Preprocessing()))
+    monkeypatch.setitem(PUBLISHED, ("mlp", "imagenet"), Published(weights.as_uri(), digest, Preprocessing(), 10))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert same(prepare(tuned(Path("imagenet"))).start, prepare(tuned(weights)).start)
     assert (tmp_path / "jaxcnn" / "weights" / "twelve.npz").is_file()

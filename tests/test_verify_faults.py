@@ -11,6 +11,7 @@ import pytest
 
 from jaxcnn import ops
 from jaxcnn.ops import ways
+from jaxcnn.ops.manual import alike
 from jaxcnn.verify import ledger, operations
 
 
@@ -65,22 +66,28 @@ def replaced(other: Callable[..., Any]):
     return lambda right: other
 
 
+def of_those_given(right, arrays, options):
+    """The operation as a function of the arrays that are not None, and these."""
+    given = [i for i, array in enumerate(arrays) if array is not None]
+
+    def of(*floats):
+        filled = list(arrays)
+        for i, value in zip(given, floats, strict=True):
+            filled[i] = value
+        return right(*filled, **options)
+
+    return of, [arrays[i] for i in given]
+
+
 def wrong_gradient(change: Callable[..., Any]):
     """The right value; `change` spoils the tuple of gradients."""
 
     def wrong(right):
         def operation(*arrays, **options):
-            given = [i for i, array in enumerate(arrays) if array is not None]
-
-            def of(*floats):
-                filled = list(arrays)
-                for i, value in zip(given, floats, strict=True):
-                    filled[i] = value
-                return right(*filled, **options)
-
+            of, given = of_those_given(right, arrays, options)
             spoiled = jax.custom_vjp(of)
             spoiled.defvjp(lambda *floats: jax.vjp(of, *floats), lambda back, g: change(*back(g)))
-            return spoiled(*(arrays[i] for i in given))
+            return spoiled(*given)
 
         return operation
 
@@ -224,6 +231,24 @@ def sums_to_square(right):
     return lambda x, *, alpha=1e-4, size=5, **options: right(x, alpha=alpha * size, size=size, **options)
 
 
+def moves_too_far(right):
+    """The right value and gradient; in forward mode a millionth too much."""
+
+    def operation(*arrays, **options):
+        of, given = of_those_given(right, arrays, options)
+
+        def moving(primals, tangents):
+            (y, moved), back = jax.linearize(of, *primals), jax.vjp(of, *primals)[1]
+            farther = lambda _, along: moved(*along) * (1 + 1e-6)  # noqa: E731
+            return y, jax.custom_derivatives.linear_call(farther, lambda _, g: back(g), (), tuple(tangents))
+
+        function = jax.custom_jvp(of)
+        function.defjvp(moving)
+        return function(*given)
+
+    return operation
+
+
 def per_element(right):
     return lambda x, rate, rng: ops.dropout(x, rate, rng)
 
@@ -248,6 +273,9 @@ FAULTS = [
     Fault("conv", "an order in the batch", differs_in_batches, "vmap"),
     Fault("conv", "a constant in scan", differs_when_traced, "scan"),
     Fault("conv", "a constant over devices", differs_when_traced, "sharded"),
+    Fault("conv", "a constant in shard_map", differs_when_traced, "shard_map"),
+    Fault("conv", "forward mode goes too far", moves_too_far, "jvp"),
+    Fault("max_pool", "forward mode goes too far", moves_too_far, "jvp"),
     Fault("convolve", "the kernel is not flipped", replaced(ops.conv)),
     Fault("depthwise_conv", "kernels in another order", kernel_by(swap_last)),
     Fault("separable_conv", "the pointwise bias is lost", without_bias),
@@ -341,6 +369,16 @@ def test_a_gradient_that_is_a_constant_turns_the_second_derivative_red(monkeypat
     monkeypatch.setitem(ops.ACTIVATIONS, "silu", forgets_curvature(jax.nn.silu))
     assert first_red("silu", "gradient") is None
     assert first_red("silu", "second derivative") is not None
+
+
+@pytest.mark.slow
+def test_a_gradient_that_knows_nothing_of_axes_turns_shard_map_red(monkeypatch):
+    """Where every device hands a gradient of its own back to a kernel that they share: jax refuses it."""
+    not_summed = wrong_gradient(lambda dx, dh, *others: (dx, alike(dh, dx)[0], *others))
+    monkeypatch.setattr(ops, "conv", not_summed(ops.conv))
+    assert first_red("conv", "gradient") is None
+    row = first_red("conv", "shard_map")
+    assert row is not None and "Custom VJP bwd rule" in row.note
 
 
 @pytest.mark.parametrize(

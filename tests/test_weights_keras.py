@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import jaxcnn
-from jaxcnn.errors import InputError
+from jaxcnn.host.errors import InputError
 from jaxcnn.spec import (
     Act,
     BatchNorm,
@@ -32,7 +33,11 @@ from jaxcnn.spec import (
     concat,
     seq,
 )
+from jaxcnn.weights import keras_files
+from jaxcnn.weights.files import write as write_npz
+from jaxcnn.weights.keras_files import read_keras
 from jaxcnn.weights.keras_order import keras_layers
+from jaxcnn.weights.pretrained import load_weights
 
 KEY = jax.random.key(0)
 SHAPE = (8, 8, 3)
@@ -181,6 +186,7 @@ def test_names_decide_where_the_file_has_another_order(tmp_path: Path):
     assert {path: float(arrays["kernel"][0, 0, 0, 0]) for path, arrays in params.items()} == {"b": 0, "a": 1, "c": 2}
 
 
+@pytest.mark.slow
 def test_keras_itself_gives_the_same_outputs(tmp_path: Path):
     os.environ.setdefault("KERAS_BACKEND", "jax")
     keras = pytest.importorskip("keras")
@@ -201,6 +207,71 @@ def test_keras_itself_gives_the_same_outputs(tmp_path: Path):
         ours, _ = jaxcnn.apply(small(), *jaxcnn.from_keras(small(), source, SHAPE), jnp.asarray(x))
         # Sums of up to 108 terms of one sign, five layers deep, in float32: some of the last of seven digits.
         np.testing.assert_allclose(ours, theirs, rtol=2e-5)
+
+
+def test_a_model_in_a_model_and_a_normalization_in_front(tmp_path: Path, capsys):
+    """What `keras.applications` with a head of one's own is: names and counters of the inner layers, in one layer."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    base = keras.Sequential([
+        keras.Input(SHAPE), layers.Conv2D(4, 3, padding="same", name="stem"), layers.BatchNormalization(name="bn"),
+        layers.ReLU(), layers.SeparableConv2D(6, 3, name="sep"),
+    ], name="base")  # fmt: skip
+    norm = layers.Normalization()
+    norm.adapt(np.random.default_rng(0).normal(2, 3, size=(10, *SHAPE)))
+    model = keras.Sequential([keras.Input(SHAPE), norm, base, layers.GlobalAveragePooling2D(), layers.Dense(5)])
+    rng = np.random.default_rng(1)
+    base.set_weights([rng.uniform(0.2, 1, w.shape) for w in base.get_weights()])
+    net = seq(
+        stem=Conv(4, 3, bias=True), bn=BatchNorm(eps=1e-3), act=Act(),
+        sep=seq(depthwise=Conv(None, 3, 1, 0, groups=None), pointwise=Conv(6, 1, bias=True)),
+        pool=GlobalPool(), fc=Dense(5),
+    )  # fmt: skip
+    x = rng.normal(2, 3, size=(2, *SHAPE)).astype(np.float32)
+    theirs = np.asarray(model(x))
+    for file in "m.weights.h5", "m.keras", "m.H5":
+        where = tmp_path / file
+        if file == "m.H5":
+            model.save(tmp_path / "m.h5")
+            (tmp_path / "m.h5").rename(where)
+        else:
+            (model.save_weights if "weights" in file else model.save)(where)
+        capsys.readouterr()
+        for read in jaxcnn.from_keras, load_weights:
+            params, stats = read(net, where, SHAPE)
+            said = capsys.readouterr().err
+            assert "left out its layer normalization; the network wants images minus the mean [" in said
+            ours, _ = jaxcnn.apply(net, params, stats, jnp.asarray(norm(x)))
+            # Sums of up to 108 terms, four layers deep, in float32: some of the last of seven digits.
+            np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-5)
+
+
+def test_a_model_in_a_model_as_an_early_keras_3_wrote_it(tmp_path: Path):
+    """Without names in the groups: those of the configuration, inner ones too; and by counters where there is none."""
+    h5py = pytest.importorskip("h5py")
+    net, content = seq(a=Conv(2, 1), b=Conv(2, 1), pool=GlobalPool(), fc=Dense(2), out=Dense(2)), io.BytesIO()
+    groups = {"layers/functional/layers/conv2d": 1, "layers/functional/layers/conv2d_1": 2,
+              "layers/functional/layers/dense": 3, "layers/dense": 4}  # fmt: skip
+    shapes = {"conv2d": (1, 1, 2, 2), "conv2d_1": (1, 1, 2, 2), "dense": (2, 2)}
+    with h5py.File(content, "w") as root:
+        for path, number in groups.items():
+            name = path.rpartition("/")[2]
+            held = root.create_group(f"{path}/vars")
+            held["0"] = np.full(shapes[name], number, np.float32)
+            if "dense" in name:
+                held["1"] = np.full(2, number, np.float32)
+    (tmp_path / "m.weights.h5").write_bytes(content.getvalue())
+    inner = [("Conv2D", "b"), ("Conv2D", "a"), ("Dense", "fc")]  # the names decide: b is the first
+    layers = [{"class_name": c, "config": {"name": n}} for c, n in inner]
+    config = {"class_name": "Functional", "config": {"name": "base", "layers": layers}}
+    outer = {"config": {"layers": [config, {"class_name": "Dense", "config": {"name": "out"}}]}}
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(outer))
+        archive.writestr("model.weights.h5", content.getvalue())
+    for file, expected in ("m.weights.h5", [1, 2, 3, 4]), ("m.keras", [2, 1, 3, 4]):
+        params, _ = jaxcnn.from_keras(net, tmp_path / file, (*SHAPE[:2], 2))
+        assert [float(params[path]["kernel"].max()) for path in ("a", "b", "fc", "out")] == expected
 
 
 def bottleneck():
@@ -302,8 +373,17 @@ def test_wrong_options_and_files_get_a_sentence(tmp_path: Path):
         jaxcnn.from_keras(small(), ["kernel"], SHAPE)
     with pytest.raises(InputError, match="there is no file of weights"):
         jaxcnn.from_keras(small(), tmp_path / "absent.h5", SHAPE)
-    with pytest.raises(InputError, match=r"must end in \.keras, \.weights\.h5 or \.h5"):
+    (tmp_path / "model.tf").write_text("a graph")
+    with pytest.raises(InputError, match="is in none of the formats of weights"):
         jaxcnn.from_keras(small(), tmp_path / "model.tf", SHAPE)
+    write_npz(tmp_path / "a.npz", {"a": np.ones(2)})
+    (tmp_path / "a.npz").rename(tmp_path / "model.h5")
+    with pytest.raises(InputError, match=r"is a \.npz file of arrays and not one of Keras's: from_torch reads it"):
+        jaxcnn.from_keras(small(), tmp_path / "model.h5", SHAPE)
+    with pytest.raises(ValueError, match=r"a file or the list that model\.get_weights\(\) returns, not NoneType"):
+        jaxcnn.from_keras(small(), None, SHAPE)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"the shape of one example is \(H, W, C\), whole numbers from 1, not 8"):
+        jaxcnn.from_keras(small(), [], 8)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("name", ["m.h5", "m.keras"])
@@ -312,6 +392,111 @@ def test_damaged_files_are_refused(name, tmp_path: Path):
     (tmp_path / name).write_bytes(b"PK\x03\x04 nothing of the kind")
     with pytest.raises(InputError, match="is not a sound file of Keras's weights"):
         jaxcnn.from_keras(small(), tmp_path / name, SHAPE)
+
+
+def refused(file: Path, sentence: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(InputError, match=sentence) as error:
+        read_keras(file)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(file) in str(error.value) and "\n" not in str(error.value)
+    assert peak < 1 << 26  # 64 MiB, where 1 TiB is claimed
+
+
+def hostile(h5py, root, what):
+    """One layer of the newer layout whose array is not what it seems."""
+    held = root.create_group("layers/dense/vars")
+    match what:
+        case "chunks that were never written":
+            held.create_dataset("0", (1 << 19, 1 << 19), "f4", chunks=(64, 64))
+        case "numbers that were never written":
+            held.create_dataset("0", (1 << 19, 1 << 19), "f4")
+        case "compressed without end":
+            held.create_dataset("0", data=np.zeros((1 << 13, 10_000), np.uint8), compression="gzip")
+        case "texts":
+            held.create_dataset("0", data=[b"kernel"])
+        case "a group":
+            held.create_group("0").create_dataset("0", data=np.ones(2))
+        case "a link into another file":
+            held["0"] = h5py.ExternalLink("other.h5", "/secret")
+        case "a group in another file":
+            root["layers/conv2d"] = h5py.ExternalLink("other.h5", "/")
+        case "numbers in another file":
+            held.create_dataset("0", (4,), "f4", external=[("other.raw", 0, h5py.h5f.UNLIMITED)])
+        case "a view of another file":
+            layout = h5py.VirtualLayout((4,), "f4")
+            layout[:] = h5py.VirtualSource("other.h5", "secret", (4,))
+            held.create_virtual_dataset("0", layout)
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("chunks that were never written", r"would become 1,099,511,627,776$"),
+        ("numbers that were never written", r"would become 1,099,511,627,776$"),
+        ("compressed without end", r"its [0-9,]+ bytes of numbers would become 81,920,000$"),
+        ("texts", "its /layers/dense/vars/0 is no array of numbers"),
+        ("a group", "its /layers/dense/vars/0 is no array of numbers"),
+        ("a link into another file", r"its layers/dense/vars/0 stands in another file, other\.h5, which is not opened"),
+        ("a group in another file", r"its layers/conv2d stands in another file, other\.h5, which is not opened"),
+        ("numbers in another file", "its /layers/dense/vars/0 has its numbers in another file, which is not opened"),
+        ("a view of another file", "its /layers/dense/vars/0 has its numbers in another file, which is not opened"),
+    ],
+)
+def test_an_hdf5_file_does_not_lead_out_of_it_and_claims_no_more_than_it_has(what, sentence, tmp_path: Path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["secret"] = np.ones(4, np.float32)
+    (tmp_path / "other.raw").write_bytes(np.ones(4, np.float32).tobytes())
+    with h5py.File(tmp_path / "m.weights.h5", "w") as root:
+        hostile(h5py, root, what)
+    refused(tmp_path / "m.weights.h5", sentence)
+
+
+def test_the_older_layout_does_not_lead_out_of_the_file_either(tmp_path: Path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["kernel"] = np.ones(4)
+    with h5py.File(tmp_path / "m.h5", "w") as root:
+        root.attrs["layer_names"] = ["fc"]
+        root.create_group("fc").attrs["weight_names"] = ["away/kernel"]
+        root["fc/away"] = h5py.ExternalLink("other.h5", "/")
+    refused(tmp_path / "m.h5", r"its fc/away stands in another file, other\.h5, which is not opened")
+
+
+def test_groups_in_each_other_have_an_end(tmp_path: Path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "m.weights.h5", "w") as root:
+        group = root.create_group("layers")
+        for _ in range(40):  # two ways to each of the next: 2^40 in all
+            inner = group.create_group("a")
+            group["b"] = inner
+            inner["back"], group = root["layers"], inner
+    refused(tmp_path / "m.weights.h5", "no layer in it has weights")
+
+
+def test_a_config_that_unpacks_without_end_is_refused(tmp_path: Path):
+    pytest.importorskip("h5py")
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * (1 << 25))
+        archive.writestr("model.weights.h5", b"")
+    refused(tmp_path / "m.keras", r"its config\.json would become 33,554,432 bytes")
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "[" * 100_000)
+        archive.writestr("model.weights.h5", b"")
+    refused(tmp_path / "m.keras", "is not a sound file of Keras's weights: it is damaged")
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(100_000_000))
+    refused(tmp_path / "m.keras", r"bytes of parts would become 100,000,002")
+
+
+def test_where_h5py_is_not_installed_a_sentence_says_so(tmp_path: Path, monkeypatch):
+    pytest.importorskip("h5py")
+    write_weights(tmp_path / "m.weights.h5", small_arrays()[0])
+    monkeypatch.setattr(keras_files, "find_spec", lambda name: None)
+    refused(tmp_path / "m.weights.h5", "is read with h5py, which is not installed: pip install h5py")
 
 
 PEERS = {

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import math
 import re
 import threading
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +19,11 @@ from PIL import Image
 
 import jaxcnn
 from jaxcnn.config import DataConfig, TrainConfig
-from jaxcnn.errors import InputError
-from jaxcnn.plan import prepare
+from jaxcnn.host.errors import InputError
 from jaxcnn.spec import Conv, Dense, GlobalPool, Graph, Node, seq
+from jaxcnn.training.plan import prepare
+from jaxcnn.weights import keras_files
+from jaxcnn.weights import pretrained as module
 from jaxcnn.weights.files import write
 from jaxcnn.weights.preprocessing import (
     IMAGENET_MEAN,
@@ -46,12 +50,17 @@ def test_every_network_of_torchvision_and_of_keras_has_its_file():
 
 @pytest.mark.parametrize("key", PUBLISHED, ids="-".join)
 def test_a_published_file_has_a_checksum_and_the_network_s_own_size(key):
-    url, digest, preprocessing = PUBLISHED[key]
+    url, digest, preprocessing, mebibytes = PUBLISHED[key]
     algorithm, _, beginning = digest.partition(":")
     assert url.startswith("https://") and re.fullmatch(r"[0-9a-f]{8,32}", beginning)
     assert (algorithm, len(beginning)) == ("md5", 32) if url.endswith(".h5") else algorithm == "sha256"
     assert beginning in url or algorithm == "md5"
     assert (preprocessing.crop, preprocessing.crop, 3) == NETWORKS[key[0]].input
+    # Four bytes a number: those of the network, and names; GoogLeNet's and Inception's auxiliary heads have twice as
+    # many at the most, and two files (the wide ResNets' first) have numbers of two bytes.
+    rows = jaxcnn.walk(jaxcnn.create(key[0]), NETWORKS[key[0]].input)
+    numbers = sum(math.prod(p.shape) for row in rows for p in (row.layout.params | row.layout.stats).values())
+    assert 0.5 < mebibytes * 2**20 / (4 * numbers) < (2 if "ception" in key[0] or "googlenet" in key[0] else 1.2)
 
 
 def test_the_classes_are_those_of_imagenet():
@@ -147,16 +156,17 @@ def published(tmp_path, monkeypatch):
     folder.mkdir()
     write(folder / "resnet20.npz", state)
     digest = hashlib.sha256((folder / "resnet20.npz").read_bytes()).hexdigest()[:8]
-    row = Published("https://nowhere.invalid/models/resnet20.npz", f"sha256:{digest}", Preprocessing(36, 32))
+    row = Published("https://nowhere.invalid/models/resnet20.npz", f"sha256:{digest}", Preprocessing(36, 32), 1.1)
     monkeypatch.setitem(PUBLISHED, ("resnet20", "imagenet"), row)
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    # Not by $XDG_CACHE_HOME: the C++ program would be compiled again for an empty one.
+    monkeypatch.setattr(module, "cache_folder", lambda: cache)
     handler = functools.partial(Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         monkeypatch.setenv("JAXCNN_WEIGHTS_MIRROR", f"http://127.0.0.1:{server.server_address[1]}/")
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])  # seconds between looks for its end
         thread.start()
-        yield state, cache / "jaxcnn" / "weights"
+        yield state, cache
         server.shutdown()
         thread.join()
 
@@ -173,9 +183,17 @@ def test_a_published_name_is_downloaded_into_the_cache(published, capsys):
 
 def test_a_new_classifier_is_drawn(published):
     net, params, stats, _ = jaxcnn.pretrained("resnet20", classes=3, rng=KEY)
-    assert jaxcnn.apply(net, params, stats, jnp.ones((1, 32, 32, 3)))[0].shape == (1, 3)
+    logits, _ = jax.eval_shape(partial(jaxcnn.apply, net), params, stats, jnp.ones((1, 32, 32, 3)))
+    assert logits.shape == (1, 3)
     with pytest.raises(ValueError, match="a new classifier needs a key"):
         jaxcnn.pretrained("resnet20", classes=3)
+
+
+def test_what_reads_a_published_file_is_looked_for_before_the_download(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras_files, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"xception_weights.*\.h5 is read with h5py, which is not installed: pip"):
+        jaxcnn.pretrained("xception")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_weights_may_be_a_path(tmp_path):
@@ -233,6 +251,16 @@ def test_training_begins_with_published_weights(published, tmp_path, monkeypatch
     other = replace(config, network="mobilenet_v2", network_options={"variant": "keras"})
     with pytest.raises(InputError, match="are of variant 'torchvision', not 'keras'"):
         prepare(other)
+
+
+def test_training_begins_with_a_folder_of_the_hub_which_is_no_run(tmp_path):
+    net, shape = jaxcnn.create("lenet5"), (28, 28, 1)
+    weights = jaxcnn.init(net, KEY, shape)
+    (tmp_path / "config.json").write_text("{}")
+    write(tmp_path / "model.safetensors", jaxcnn.to_torch(net, *weights, shape))
+    data = DataConfig("digits", size=(28, 28))
+    start = prepare(TrainConfig(network="lenet5", weights=str(tmp_path), data=data)).start
+    jax.tree.map(np.testing.assert_array_equal, start, weights)
 
 
 def test_training_begins_with_a_file_of_keras(tmp_path):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import jaxcnn
-from jaxcnn.config import DataConfig
 from jaxcnn.data import load
+from jaxcnn.data.config import DataConfig
 from jaxcnn.weights.files import read
 from jaxcnn.weights.preprocessing import Preprocessing
 
@@ -28,8 +28,6 @@ def present(name: str) -> Path:
 
 
 def weights(file: str):
-    if file.endswith(".th"):
-        pytest.importorskip("torch")
     return jaxcnn.from_torch(jaxcnn.create("resnet20"), present(f"resnet20-cifar10/{file}"), SHAPE)
 
 

@@ -108,7 +108,7 @@ def test_pytorch_computes_the_same():
 
 
 def test_flattened_branches_side_by_side_are_reordered_each():
-    net = seq(both=concat(seq(c=Conv(2), f=Flatten()), seq(d=Conv(3, 1), p=Pool("max", 2), f=Flatten())), fc=Dense(3))
+    net = seq(both=concat(seq(c=Conv(2), f=Flatten()), seq(d=Conv(3, 1), p=Pool("max", 2), g=Flatten())), fc=Dense(3))
     shape = (4, 4, 2)
     weights = random_weights(net, shape)
     theirs = jaxcnn.to_torch(net, *weights, shape)["fc.weight"]
@@ -265,6 +265,55 @@ def test_what_is_no_array_is_refused():
         jaxcnn.from_torch(small(), state() | {"fc.bias": "abc"}, SMALL)
     with pytest.raises(ValueError, match="there is no state dict"):
         jaxcnn.from_torch(small(), {}, SMALL)
+
+
+@pytest.mark.parametrize("source", [None, 3, [np.ones(2)]])
+def test_what_is_neither_a_dict_nor_a_path_gets_a_sentence(source):
+    with pytest.raises(ValueError, match=r"^the weights are a dict of arrays or the path of a file, not \w+$"):
+        jaxcnn.from_torch(small(), source, SMALL)
+
+
+@pytest.mark.parametrize("shape", [4, None, (), (4, 4, 0), (4, 4, -1), (4, 4, 1.5), "441"])
+def test_what_is_no_shape_of_an_example_gets_a_sentence(shape):
+    with pytest.raises(ValueError, match=r"^the shape of one example is \(H, W, C\), whole numbers from 1, not "):
+        jaxcnn.from_torch(small(), state(), shape)
+    with pytest.raises(ValueError, match=r"^the shape of one example is \(H, W, C\), whole numbers from 1, not "):
+        jaxcnn.init(small(), KEY, shape)
+
+
+@pytest.mark.parametrize("shape", [[4, 4, 1], np.array([4, 4, 1]), tuple(np.int32([4, 4, 1]))])
+def test_any_whole_numbers_are_a_shape(shape):
+    assert_same(jaxcnn.from_torch(small(), state(), shape), jaxcnn.from_torch(small(), state(), SMALL))
+
+
+@pytest.mark.parametrize("wrong", [(), (3,), (2, 3), (3, 2, 1, 2), (6,), (0, 2)])
+@pytest.mark.parametrize("head", ["load", "new"])
+def test_arrays_of_any_other_shape_get_a_sentence(wrong, head):
+    """Of the head: where it is drawn, whatever stands in its place is left."""
+    given = state() | {"fc.weight": np.ones(wrong)}
+    if head == "new":
+        jaxcnn.from_torch(small(), given, SMALL, head="new", rng=KEY)
+    else:
+        with pytest.raises(ValueError, match=r"1 of another shape \(fc\.weight is .*, not 3x2\)"):
+            jaxcnn.from_torch(small(), given, SMALL)
+    with pytest.raises(ValueError, match=r"1 of another shape \(conv\.weight is .*, not 2x1x3x3\)"):
+        jaxcnn.from_torch(small(), state() | {"conv.weight": np.ones(wrong)}, SMALL, head=head, rng=KEY)
+
+
+@pytest.mark.parametrize(
+    "kind", ["float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "int64", "uint64", "bool", ">f4"]
+)
+def test_numbers_of_every_type_become_float32(kind):
+    given = {name: np.ones(array.shape).astype(np.dtype(kind)) for name, array in state().items()}
+    trees = jaxcnn.from_torch(small(), given, SMALL)
+    assert {(array.dtype.name, float(array.min()), float(array.max())) for array in jax.tree.leaves(trees)} == {
+        ("float32", 1.0, 1.0)
+    }
+
+
+def test_complex_numbers_are_no_weights():
+    with pytest.raises(ValueError, match=r"fc\.bias is no array of real numbers but ndarray of complex64"):
+        jaxcnn.from_torch(small(), state() | {"fc.bias": np.ones(3, np.complex64)}, SMALL)
 
 
 def test_loaded_parameters_are_copies():

@@ -18,14 +18,22 @@ from jaxcnn.zoo import NETWORKS
 
 HEAVY = 1_000_000_000  # multiply-accumulates; a network beyond that takes minutes to compile here
 DEEPER = {"resnet32", "resnet44", "resnet56", "resnet110"}  # than resnet20, of the same blocks
-every_network = pytest.mark.parametrize("name", NETWORKS)
+HARD = {"alexnet_2012", "shufflenet_v1"}  # to compile: grouped convolutions
+SCALED = {  # from efficientnet_b0, efficientnet_v2_s, convnext_tiny, regnet_x_400mf and regnet_y_400mf
+    *(f"efficientnet_b{number}" for number in range(1, 8)), "efficientnet_v2_m", "efficientnet_v2_l",
+    *(f"convnext_{size}" for size in ("small", "base", "large")),
+    *(f"regnet_{kind}_{size}" for kind in "xy" for size in ("800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
+}  # fmt: skip
+every_network = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SCALED else []) for name in NETWORKS]
+)
 # Of the others, torchvision's and Keras's, goldens hold the values and gradients: see test_goldens.
 every_network_without_a_peer = pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=[pytest.mark.slow] if slow else [])
         for name, entry in NETWORKS.items()
-        for slow in [name in DEEPER or jaxcnn.macs(entry.build(), entry.input) > HEAVY]
+        for slow in [name in DEEPER | HARD or jaxcnn.macs(entry.build(), entry.input) > HEAVY]
         if not entry.peer
     ],
 )
@@ -204,13 +212,13 @@ def test_the_interval_is_exactly_where_the_gradient_arrives(unit):
 def test_too_small_an_input_names_the_layer():
     with pytest.raises(ValueError, match=r"5x5 .*does not fit into an input of 4x4") as raised:
         jaxcnn.init(jaxcnn.create("lenet5"), jax.random.key(0), (8, 8, 1))
-    assert raised.value.__notes__[0].startswith("in layer 'conv2': Conv(width=16")
+    assert raised.value.__notes__[0].startswith("in layer 'conv2': Conv(16, 5")
 
 
 def test_an_input_of_another_size_than_the_parameters_names_the_layer():
     net, shape = built("lenet5")
     params, stats = jaxcnn.abstract(net, shape)
-    with pytest.raises(ValueError, match=r"needs a kernel of \(576, width\), not \(400, 120\)") as raised:
+    with pytest.raises(ValueError, match=r"its 'kernel' in params is 400x120, not 576x120") as raised:
         jax.eval_shape(partial(jaxcnn.apply, net), params, stats, jnp.ones((1, 32, 32, 1)))
     assert "fc1" in raised.value.__notes__[0]
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from jaxcnn.bench.goals import Goal, never_slower
-from jaxcnn.errors import InputError
+from jaxcnn.host.errors import InputError
 
 Goals = tuple[Goal, ...]
 Kind = Literal["conv", "max_pool", "avg_pool", "batch_norm", "dropout"]

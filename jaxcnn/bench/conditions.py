@@ -11,11 +11,12 @@ import numpy as np
 
 from jaxcnn.bench.measure import Contender, Plan, Timing, interleave
 from jaxcnn.bench.peers import Peer, installed
-from jaxcnn.large_pages import SETTING
-from jaxcnn.machine import cores, machine, versions
+from jaxcnn.host.large_pages import SETTING
+from jaxcnn.host.machine import cores, machine, versions
 from jaxcnn.ops import native
 
-PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "keras", "torch", "numpy")
+AUGMENTERS = ("torchvision", "kornia", "albumentations", "opencv-python-headless", "augmax", "dm_pix")
+PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "keras", "torch", *AUGMENTERS, "numpy")
 
 
 def prepare(peers: Sequence[Peer]) -> str:

@@ -16,13 +16,12 @@ from jaxcnn.bench.networks import (
     Trainer,
     Tree,
     groups_of,
-    run,
     unsupported,
     window_of,
 )
 from jaxcnn.bench.peers import use_keras_on_jax
 from jaxcnn.layout import walk
-from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalPool, Identity, Leaf, Pool
+from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalPool, Identity, Leaf, Pool, Step, interpret
 
 use_keras_on_jax()
 import keras  # noqa: E402  (its backend has just been chosen)
@@ -104,14 +103,15 @@ def _model(problem: Problem):
     """The Keras model with the problem's weights, and its variables by path and name."""
     shape, layers = problem.pixels.shape[1:], {}
 
-    def leaf(path: str, leaf: Leaf, x):
+    def leaf(step: Step, x):
+        path, leaf = step.path, step.leaf
         y, layer = _layer(leaf, x)
         if layer is not None:
             layers[path] = layer
         return y
 
     entrance = keras.Input(shape)
-    model = keras.Model(entrance, run(problem.net, entrance, leaf, _merge))
+    model = keras.Model(entrance, interpret(problem.net, entrance, leaf, _merge))
     variables = {}
     for row in walk(problem.net, shape):
         for tree in problem.weights:

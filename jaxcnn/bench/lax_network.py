@@ -18,12 +18,24 @@ from jaxcnn.bench.networks import (
     Problem,
     Trainer,
     groups_of,
-    run,
     unsupported,
     window_of,
 )
 from jaxcnn.layout import key_at, parameter_count
-from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalPool, Identity, Leaf, Pool, Spec
+from jaxcnn.spec import (
+    Act,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Identity,
+    Pool,
+    Spec,
+    Step,
+    interpret,
+)
 
 ACTIVATIONS = {
     "relu": jax.nn.relu, "relu6": jax.nn.relu6, "leaky_relu": jax.nn.leaky_relu, "elu": jax.nn.elu,
@@ -46,7 +58,8 @@ def predict(net: Spec, params, stats, images, rng=None):
     """The logits, and the new running statistics, in training. Without a key, the network must have no dropout."""
     new_stats = {}
 
-    def leaf(path: str, leaf: Leaf, x):
+    def leaf(step: Step, x):
+        path, leaf = step.path, step.leaf
         weights = params.get(path, {})
         match leaf:
             case Conv(padding_mode="zeros"):
@@ -85,7 +98,7 @@ def predict(net: Spec, params, stats, images, rng=None):
                 return x
         raise unsupported("plain lax", leaf)
 
-    return run(net, images, leaf, merge), new_stats
+    return interpret(net, images, leaf, merge), new_stats
 
 
 def _pool(leaf: Pool, x):

@@ -19,12 +19,12 @@ from jaxcnn.bench.peers import Peer
 from jaxcnn.bench.summary import Line, times
 from jaxcnn.bench.tables import table
 from jaxcnn.data.batches import Batch
-from jaxcnn.devices import compiled
-from jaxcnn.forward import apply
+from jaxcnn.forward_pass import apply
 from jaxcnn.layout import abstract, init
-from jaxcnn.losses import cross_entropy
 from jaxcnn.spec import Spec
-from jaxcnn.steps import Task, TrainState, empty_sums
+from jaxcnn.tasks.losses import cross_entropy
+from jaxcnn.training.devices import compiled
+from jaxcnn.training.steps import Recipe, TrainState, empty_sums
 from jaxcnn.zoo import NETWORKS, create
 
 Say = Callable[[str], None]
@@ -125,16 +125,16 @@ def _own_step(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
 
 def _own_guarded_step(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
     """The very step of `jaxcnn train`."""
-    task = Task(net, optax.adam(1e-3), (0.5,) * shape[-1], (0.25,) * shape[-1])
+    recipe = Recipe(net, optax.adam(1e-3), (0.5,) * shape[-1], (0.25,) * shape[-1])
 
     def start(rng):
         params, stats = init(net, rng, shape[1:])
-        state = TrainState(params, stats, task.optimizer.init(params), jnp.zeros((), jnp.int32))  # type: ignore[arg-type]
+        state = TrainState(params, stats, recipe.optimizer.init(params), jnp.zeros((), jnp.int32))  # type: ignore[arg-type]
         labels, ids = jnp.zeros(shape[0], jnp.int32), jnp.arange(shape[0], dtype=jnp.int32)
-        return state, empty_sums(), Batch(jnp.zeros(shape, jnp.uint8), labels, jnp.ones(shape[0]), ids), rng
+        return state, empty_sums(recipe), Batch(jnp.zeros(shape, jnp.uint8), labels, jnp.ones(shape[0]), ids), rng
 
     given = jax.eval_shape(start, jax.random.key(0))
-    train: Any = compiled(task).train
+    train: Any = compiled(recipe).train
     return lambda: train.lower(*given)
 
 

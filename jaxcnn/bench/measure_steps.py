@@ -10,7 +10,6 @@ from importlib import import_module
 import jax
 import numpy as np
 
-from jaxcnn.analysis import macs
 from jaxcnn.bench import jaxcnn_network
 from jaxcnn.bench.agreement import TOLERANCE, Disagreement, check_gradients
 from jaxcnn.bench.goals import Goal, never_slower
@@ -18,6 +17,7 @@ from jaxcnn.bench.measure import Contender, Plan, Timing, first_run, interleave
 from jaxcnn.bench.networks import NETWORKS, Gradients, Problem, Trainer, problem, without_dropout
 from jaxcnn.bench.peers import Peer
 from jaxcnn.bench.summary import READING, Line, summary, times
+from jaxcnn.readings.cost import macs
 
 Say = Callable[[str], None]
 SCAN = "jaxcnn-scan"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxcnn.errors import InputError
+from jaxcnn.host.errors import InputError
 from jaxcnn.layout import init
 from jaxcnn.ops.window import Pairs, padding_pairs, per_dimension
 from jaxcnn.rewrite import map_leaves
@@ -21,12 +21,10 @@ from jaxcnn.spec import (
     GlobalPool,
     Graph,
     Identity,
-    Leaf,
     Pool,
     Spec,
     StochasticDepth,
     add,
-    join_path,
     seq,
 )
 from jaxcnn.zoo import cifar_cnn, fmnist_cnn, lenet5
@@ -34,7 +32,6 @@ from jaxcnn.zoo import cifar_cnn, fmnist_cnn, lenet5
 LEARNING_RATE = 1e-4  # small: a batch learned by heart has gradients of denormal numbers, which are slow
 
 Tree = dict[str, dict[str, np.ndarray]]
-T = TypeVar("T")
 
 
 class Weights(NamedTuple):
@@ -114,18 +111,6 @@ NETWORKS: dict[str, tuple[Callable[[], Spec], tuple[int, int, int]]] = {
     "cifar_cnn": (cifar_cnn, (32, 32, 3)),
     "mobilenet_like": (mobilenet_like, (32, 32, 3)),
 }
-
-
-def run(spec: Spec, x: T, leaf: Callable[[str, Leaf, T], T], merge: Callable[[str, list[T]], T], path: str = "") -> T:
-    """Interpret a spec over any kind of value: `leaf` does one layer, `merge` joins several values into one."""
-    if not isinstance(spec, Graph):
-        return leaf(path, spec, x)
-    values = {"in": x}
-    for node in spec.nodes:
-        found = [values[name] for name in node.inputs]
-        merged = found[0] if len(found) == 1 else merge(node.merge, found)
-        values[node.name] = run(node.spec, merged, leaf, merge, join_path(path, node.name))
-    return values[spec.nodes[-1].name]
 
 
 def without_dropout(net: Spec) -> Spec:

@@ -17,12 +17,25 @@ from jaxcnn.bench.networks import (
     Trainer,
     Tree,
     groups_of,
-    run,
     unsupported,
     window_of,
 )
 from jaxcnn.layout import Row, walk
-from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalPool, Identity, Leaf, Pool, Spec
+from jaxcnn.spec import (
+    Act,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Identity,
+    Leaf,
+    Pool,
+    Spec,
+    Step,
+    interpret,
+)
 
 STATEFUL = Conv | Dense | BatchNorm | Dropout
 
@@ -37,10 +50,10 @@ class Network(nnx.Module):
     def __call__(self, x):
         layers = iter(self.layers)
 
-        def leaf(path: str, leaf: Leaf, x):
-            return next(layers)(x) if isinstance(leaf, STATEFUL) else _function(leaf, x)
+        def leaf(step: Step, x):
+            return next(layers)(x) if isinstance(step.leaf, STATEFUL) else _function(step.leaf, x)
 
-        return run(self.net, x, leaf, merge)
+        return interpret(self.net, x, leaf, merge)
 
 
 def _module(row: Row, rngs: nnx.Rngs) -> nnx.Module:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from jaxcnn.errors import InputError
+from jaxcnn.host.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,14 @@ ALL = (
     Peer("torch-compile", "torch", "torch.compile, default layout"),
     Peer("torch-compile-nhwc", "torch", "torch.compile, channels_last"),
 )
+AUGMENTERS = (
+    ALL[0],
+    Peer("torchvision", "torchvision", "transforms v2 on uint8 tensors, one image at a time"),
+    Peer("kornia", "kornia", "a batch of float32 tensors"),
+    Peer("albumentations", "albumentations", "OpenCV on uint8 arrays, one image at a time"),
+    Peer("augmax", "augmax", "vmapped and jitted, float32"),
+    Peer("dm_pix", "dm_pix", "vmapped and jitted, float32"),
+)
 NAMES = tuple(peer.name for peer in ALL)
 PYTORCH = tuple(peer.name for peer in ALL if peer.package == "torch")
 
@@ -63,16 +71,19 @@ def _obstacle(peer: Peer, platform: str) -> str:
     return ""
 
 
-def choose(wanted: Sequence[str] | None, platform: str) -> tuple[list[Peer], list[str]]:
+def choose(
+    wanted: Sequence[str] | None, platform: str, among: Sequence[Peer] = ALL
+) -> tuple[list[Peer], list[str]]:  # fmt: skip
     """The peers to measure, this library first, and a sentence on each that is left out.
 
     `wanted=None` takes all that can be measured. Raises InputError for a name that there is not, and for one that
     cannot be measured here.
     """
-    if unknown := [name for name in wanted or () if name not in NAMES]:
-        raise InputError(f"there is no peer {', '.join(map(repr, unknown))}; there are: {', '.join(NAMES)}")
+    names = [peer.name for peer in among]
+    if unknown := [name for name in wanted or () if name not in names]:
+        raise InputError(f"there is no peer {', '.join(map(repr, unknown))}; there are: {', '.join(names)}")
     chosen, notes = [], []
-    for peer in ALL:
+    for peer in among:
         if wanted is not None and peer.name not in (*wanted, "jaxcnn"):
             continue
         if obstacle := _obstacle(peer, platform):

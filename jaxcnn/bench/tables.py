@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxcnn.errors import InputError
+from jaxcnn.host.errors import InputError
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

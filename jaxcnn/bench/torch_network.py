@@ -27,7 +27,20 @@ from jaxcnn.bench.networks import (
 )
 from jaxcnn.bench.peers import Peer
 from jaxcnn.layout import Row, walk
-from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalPool, Graph, Identity, Pool, Spec
+from jaxcnn.spec import (
+    Act,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Identity,
+    Pool,
+    Spec,
+    Step,
+    interpret,
+)
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "relu6": nn.ReLU6, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "silu": nn.SiLU, "gelu": nn.GELU,
@@ -48,49 +61,72 @@ class Slot(NamedTuple):
     to_ours: Callable[[np.ndarray], np.ndarray]
 
 
-class Branches(nn.Module):
-    """A graph that is not a chain."""
+class Walk(nn.Module):
+    """Parts in order of execution: each makes a value of the values with the given numbers, of which 0 is the input."""
 
-    def __init__(self, graph: Graph, modules: list[nn.Module]):
+    def __init__(self, parts: list[nn.Module], sources: list[tuple[int, ...]]):
         super().__init__()
-        self.steps = [(node.name, node.inputs, MERGE[node.merge]) for node in graph.nodes]
-        self.parts = nn.ModuleList(modules)
+        self.parts, self.sources = nn.ModuleList(parts), sources
+        last = {source: step for step, several in enumerate(sources) for source in several}
+        self.done = [[source for source in last if last[source] == step] for step in range(len(sources))]
 
     def forward(self, x: Tensor) -> Tensor:
-        values = {"in": x}
-        for (name, inputs, merge), part in zip(self.steps, self.parts, strict=True):
-            found = [values[each] for each in inputs]
-            x = part(found[0] if len(found) == 1 else merge(found))
-            values[name] = x
-        return x
+        values = {0: x}
+        for step, (part, several) in enumerate(zip(self.parts, self.sources, strict=True)):
+            values[step + 1] = part(*(values[source] for source in several))
+            for source in self.done[step]:
+                del values[source]
+        return values[len(self.sources)]
+
+
+class Merge(nn.Module):
+    """Several values as one."""
+
+    def __init__(self, how: str):
+        super().__init__()
+        self.how = how
+
+    def forward(self, *values: Tensor) -> Tensor:
+        return MERGE[self.how](values)
+
+
+class Carried(NamedTuple):
+    """A value's number, and PyTorch's order of its elements; see `Builder`."""
+
+    number: int
+    order: np.ndarray | None
 
 
 class Builder:
-    """Makes modules of a spec and keeps the slots of their weights.
+    """Makes a module of a spec and keeps the slots of its weights.
 
     PyTorch flattens images channels first. `order` is the place, in this library's order, of each element of a
     flattened image; the weights that meet it are permuted, so that both networks compute the same.
     """
 
     def __init__(self, net: Spec, shape: tuple[int, ...]):
-        self.rows = iter(walk(net, shape))
+        rows = iter(walk(net, shape))
         self.slots: dict[tuple[str, str], Slot] = {}
+        parts: list[nn.Module] = []
+        sources: list[tuple[int, ...]] = []
 
-    def module(self, spec: Spec, order: np.ndarray | None = None) -> tuple[nn.Module, np.ndarray | None]:
-        """The module of a spec, and the order of its output, from the order of its input."""
-        if not isinstance(spec, Graph):
-            return self._leaf(next(self.rows), order)
-        orders, modules = {"in": order}, []
-        for node in spec.nodes:
-            different = [orders[name] for name in node.inputs]
-            if len(different) > 1 and any(each is not None for each in different):
+        def append(part: nn.Module, *numbers: int) -> int:
+            parts.append(part)
+            sources.append(numbers)
+            return len(parts)
+
+        def leaf(_: Step, given: Carried) -> Carried:
+            module, order = self._leaf(next(rows), given.order)
+            return Carried(append(module, given.number), order)
+
+        def merge(how: str, several: list[Carried]) -> Carried:
+            if any(each.order is not None for each in several):
                 raise unsupported("PyTorch", "several flattened images that meet")
-            module, orders[node.name] = self.module(node.spec, different[0])
-            modules.append(module)
-        chain = ["in", *(node.name for node in spec.nodes)]
-        if all(node.inputs == (before,) for node, before in zip(spec.nodes, chain, strict=False)):
-            return nn.Sequential(*modules), orders[chain[-1]]
-        return Branches(spec, modules), orders[chain[-1]]
+            return Carried(append(Merge(how), *(each.number for each in several)), None)
+
+        interpret(net, Carried(0, None), leaf, merge)
+        chain = sources == [(number,) for number in range(len(parts))]
+        self.module = nn.Sequential(*parts) if chain else Walk(parts, sources)
 
     def _leaf(self, row: Row, order: np.ndarray | None) -> tuple[nn.Module, np.ndarray | None]:
         match row.leaf:
@@ -168,7 +204,7 @@ def _pool(row: Row, leaf: Pool) -> nn.Module:
 
 def _network(problem: Problem) -> tuple[nn.Module, Builder]:
     builder = Builder(problem.net, problem.pixels.shape[1:])
-    network = builder.module(problem.net)[0]
+    network = builder.module
     with torch.no_grad():
         for tree in problem.weights:
             for path, layer in tree.items():

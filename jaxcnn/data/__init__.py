@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxcnn.config import DataConfig
-from jaxcnn.errors import InputError
+from jaxcnn.data.config import DataConfig
+from jaxcnn.host.errors import InputError
+from jaxcnn.host.text import counted, printable
 
 
 class Split(NamedTuple):
@@ -27,6 +28,23 @@ class Dataset(NamedTuple):
     classes: tuple[str, ...]
     train: Split
     test: Split
+    notes: tuple[str, ...] = ()  # sentences that whoever trains on it should read: what was left out, what is odd
+    validation: Split | None = None  # training images that are not learned from, where `validation_fraction` asks so
+
+    @property
+    def judging(self) -> tuple[str, Split]:
+        """The images by which each epoch is judged, and what they are called: "validation", or "test"."""
+        return ("test", self.test) if self.validation is None else ("validation", self.validation)
+
+    def limited(self, size: int) -> Dataset:
+        """At most `size` images of each split, from all over it."""
+
+        def some(split: Split) -> Split:
+            places = np.linspace(0, len(split.labels) - 1, min(size, len(split.labels)), dtype=int)
+            return Split(split.images[places], split.labels[places])
+
+        rest = self.validation and some(self.validation)
+        return self._replace(train=some(self.train), test=some(self.test), validation=rest)
 
 
 SOURCES = {"digits": "digits", "idx": "idx:DIR", "folder": "folder:PATH", "tfds": "tfds:NAME"}
@@ -37,20 +55,41 @@ def load(config: DataConfig) -> Dataset:
 
     Raises InputError, with a sentence that names the file or the field, for whatever cannot be read.
     """
-    if config.size is not None and len(config.size) != 2:
-        raise InputError(f"data.size is a height and a width, not {config.size}")
-    if config.channels not in (None, 1, 3):
-        raise InputError(f"data.channels is 1 (gray), 3 (RGB) or None (as is), not {config.channels}")
     kind, _, where = config.source.partition(":")
     if kind not in SOURCES or bool(where) != (":" in SOURCES[kind]):
         raise InputError(_unknown(config.source))
     # Each reader loads its library (scikit-learn, Pillow, TFDS) only when it is asked for.
     reader = importlib.import_module(f"jaxcnn.data.{kind}")
-    dataset = reader.load(where, config)
-    if config.train_fraction == 1:
+    try:
+        dataset = _with_validation(reader.load(where, config), config)
+        notes = (*dataset.notes, *_empty_classes(dataset))
+    except InputError as error:
+        raise InputError(printable(str(error))) from error
+    except MemoryError as error:
+        raise InputError(f"memory ended while {config.source} was read: {error}") from error
+    # The one place where names from files become text that can be shown anywhere.
+    return dataset._replace(classes=tuple(map(printable, dataset.classes)), notes=tuple(map(printable, notes)))
+
+
+def _with_validation(dataset: Dataset, config: DataConfig) -> Dataset:
+    if not config.validation_fraction:
         return dataset
-    kept, _ = hold_out(dataset.train.labels, 1 - config.train_fraction, config.split_seed)
-    return dataset._replace(train=Split(dataset.train.images[kept], dataset.train.labels[kept]))
+    images, labels = dataset.train
+    learned, held = hold_out(labels, config.validation_fraction, config.split_seed)
+    return dataset._replace(train=Split(images[learned], labels[learned]), validation=Split(images[held], labels[held]))
+
+
+def _empty_classes(dataset: Dataset) -> list[str]:
+    """What is said of classes without images. Raises InputError for a split without any."""
+    notes = []
+    for split, images in ("training", dataset.train), ("test", dataset.test):
+        if not len(images.labels):
+            raise InputError(f"{dataset.name} has no {split} images left")
+        counts = np.bincount(images.labels, minlength=len(dataset.classes))
+        if empty := [name for name, count in zip(dataset.classes, counts, strict=True) if not count]:
+            names = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+            notes.append(f"no {split} images of {counted(len(empty), 'class', 'classes')}: {names}")
+    return notes
 
 
 def _unknown(source: str) -> str:
@@ -72,8 +111,6 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
     Of every class `fraction` is held out, to the nearest image, but at least one image where the class has
     two or more; one always stays in training. Raises InputError where nothing can be held out.
     """
-    if seed < 0:
-        raise InputError(f"data.split_seed is 0 or more, not {seed}")
     # NumPy promises that a bit generator's raw stream never changes; it promises no such thing of
     # Generator.permutation. Sorting raw 64-bit draws is the same shuffle on every machine and version.
     shuffled = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
@@ -83,11 +120,27 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held[members[:count]] = True
     if not held.any():
-        raise InputError("no class has a second image to hold out for testing: add images, or a test split")
+        raise InputError("no class has a second image to hold out: add images, or a test split")
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def kept(labels: np.ndarray, config: DataConfig) -> np.ndarray:
+    """The places of the training images to learn from, ascending: `config.train_fraction` of every class."""
+    if config.train_fraction == 1:
+        return np.arange(len(labels))
+    return hold_out(labels, 1 - config.train_fraction, config.split_seed)[0]
+
+
 def divide(images: np.ndarray, labels: np.ndarray, config: DataConfig) -> tuple[Split, Split]:
-    """Split images that came in one piece into (train, test), as `hold_out` chooses."""
+    """Split images that came in one piece into (train, test), as `hold_out` and `kept` choose."""
     train, test = hold_out(labels, config.test_fraction, config.split_seed)
+    train = train[kept(labels[train], config)]
     return Split(images[train], labels[train]), Split(images[test], labels[test])
+
+
+def thinned(split: Split, config: DataConfig) -> Split:
+    """The training images to learn from, as `kept` chooses."""
+    if config.train_fraction == 1:
+        return split
+    places = kept(split.labels, config)
+    return Split(split.images[places], split.labels[places])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxcnn.config import DataConfig
 from jaxcnn.data import Dataset, divide
-from jaxcnn.data.images import stack
+from jaxcnn.data.config import DataConfig
+from jaxcnn.data.stack import stack
 
 
 def load(_: str, config: DataConfig) -> Dataset:
@@ -20,6 +20,6 @@ def load(_: str, config: DataConfig) -> Dataset:
     # A pixel counts the dark ones among 4x4 original pixels: 0 to 16, which becomes 0 to 255.
     pixels = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     named = ((row, f"digit {row}", image) for row, image in enumerate(pixels))
-    images = stack(len(pixels), named, config.size, config.channels)
+    images = stack(len(pixels), named, config)
     train, test = divide(images, labels.astype(np.int32), config)
     return Dataset(config.source, tuple("0123456789"), train, test)

@@ -2,197 +2,139 @@
 
 from __future__ import annotations
 
-import lzma
-import os
-import re
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from jaxcnn.config import DataConfig
-from jaxcnn.data import Dataset, Split, hold_out
-from jaxcnn.data.images import EXTENSIONS, decode, stack
-from jaxcnn.errors import InputError
-
-TRAIN = ("train", "training")
-TEST = ("test", "testing", "val", "valid", "validation")
-LAYOUT = "the layout is <class>/<image>, or train/<class>/<image> and test/<class>/<image>"
-DEPTH = 5  # an enclosing folder, the split, the class, the image, and one more to find what lies too deep
-DAMAGE = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
-
-Parts = tuple[str, ...]
-Entry = tuple[Parts, Callable[[], bytes] | None]  # a path in the source; how to read it, None for a folder
-Named = list[tuple[Parts, int]]  # an image's path and its label
-
-
-class Folder(NamedTuple):
-    folders: dict[str, Folder]
-    files: set[str]
+from jaxcnn.data import Dataset, Split, hold_out, kept
+from jaxcnn.data.archives import NESTED, archive, damaged, within
+from jaxcnn.data.arrange import MOST, Labelled, arrange
+from jaxcnn.data.config import DataConfig
+from jaxcnn.data.entries import Entry, Parts, directory
+from jaxcnn.data.images import decode, read_bytes
+from jaxcnn.data.stack import Row, stack
+from jaxcnn.data.tar import UNREADABLE
+from jaxcnn.data.tree import Tree, tree_of
+from jaxcnn.host.errors import InputError
+from jaxcnn.host.paths import expanded
+from jaxcnn.host.text import counted
 
 
 def load(where: str, config: DataConfig) -> Dataset:
-    """Read class folders of JPEG and PNG files from a directory or a .tar, .tar.gz, .tar.xz or .zip of one.
+    """Read class folders of images from a directory or an archive of one, as `arrange` finds them.
 
-    The folders `train/` and `test/` (or `val/`, `valid/`, `validation/`, in this order) are the splits where
-    they exist; else `config.test_fraction` is held out. Folders that enclose everything are stepped into.
-    Classes are in natural order of their names ("2" before "10"), images in order of theirs. Hidden files
-    (.x, __MACOSX, Thumbs.db) are ignored, and so is anything but images beside images or class folders.
+    An image is whatever Pillow reads, of which the first frame; an archive is a .zip or a .tar, bare or compressed by
+    gzip, xz, bzip2 or Zstandard. Both are told by their content. Where a source holds archives instead of images, as
+    a train.zip beside a test.zip, each is a folder of its name. Where it has no test split, `config.test_fraction` is
+    held out. Hidden files are ignored; what else is left out is said in the notes.
 
-    Raises InputError, naming the file or folder, for anything that would give a wrong or partial data set.
+    Raises InputError, naming the file or folder, for anything that would give a wrong or partial data set; for
+    damaged images unless `config.skip_damaged`.
     """
-    root = Path(where).expanduser()
-    entries = _reader(root)
+    root = expanded(where)
     try:
-        # Two passes: the first learns every image's place, so that the second can put each, as it comes by in
-        # the archive's order, where it belongs in an array of the final size. Memory holds the pixels once.
-        classes, train, test = _arrange(_tree(entries()), root)
-        if not test:
-            labels = np.array([label for _, label in train])
-            kept, held = hold_out(labels, config.test_fraction, config.split_seed)
-            train, test = [train[row] for row in kept], [train[row] for row in held]
-        rows = {parts: row for row, (parts, _) in enumerate(train + test)}
-        named = (
-            (rows[parts], name := str(root.joinpath(*parts)), decode(read(), name))
-            for parts, read in entries()
-            if read is not None and parts in rows
-        )
-        images = stack(len(rows), named, config.size, config.channels)
-    except DAMAGE as error:
-        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
-        raise InputError(f"{root} cannot be read, or is damaged: {reason}") from error
-    labels = np.array([label for _, label in train + test], np.int32)
-    cut = len(train)
+        tree, nested = _survey(root)
+        classes, train, test, notes = arrange(tree, root)
+        lost = {file.origin: f"{_name(root, file.parts)} is {file.fault}" for file, _ in train + test if file.fault}
+        while True:
+            learned, tested = _chosen(train, test, lost, config)
+            # Two passes: the first has learned every image's place, so that the second can put each, as it comes by
+            # in the archive's order, where it belongs in an array of the final size. Memory holds the pixels once.
+            images, damage = _read(_entries(root, nested), learned + tested, root, config)
+            lost |= damage
+            if lost and not config.skip_damaged:
+                raise InputError(f"{_named(lost, len(train + test))}; --data.skip-damaged goes on without")
+            if images is not None:
+                break  # else once more, as if the damaged ones had not been there
+    except UNREADABLE as error:
+        raise InputError(damaged(str(root), error)) from error
+    labels, cut = _labels(learned + tested), len(learned)
     splits = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
-    return Dataset(config.source, classes, *splits)
+    if lost:
+        notes = (*notes, f"{_named(lost, len(train + test))}; left out, as data.skip_damaged says")
+    return Dataset(config.source, classes, *splits, notes)
 
 
-def _reader(root: Path) -> Callable[[], Iterator[Entry]]:
-    if not root.exists():
-        raise InputError(f"{root} does not exist: folder:PATH names a directory or an archive")
+def _survey(root: Path) -> tuple[Tree, int]:
+    """What lies in the source, and how deep its archives must be looked into for images."""
+    for nested in range(NESTED):
+        tree = tree_of(_entries(root, nested))
+        if not tree.archives or any(file.image for file in tree.files):
+            return tree, nested
+    return tree_of(_entries(root, NESTED)), NESTED
+
+
+def _entries(root: Path, nested: int) -> Iterator[Entry]:
     if root.is_dir():
-        return partial(_directory, root)
-    if root.suffix.lower() == ".zip":
-        return partial(_zip, root)
-    if re.search(r"\.(tar(\.\w+)?|tgz|txz|tbz2?)$", root.name.lower()):
-        return partial(_tar, root)
-    raise InputError(f"{root} is neither a directory nor a .tar, .tar.gz, .tar.xz or .zip archive")
+        yield from within(directory(root), nested, str(root))
+    elif root.is_file():
+        with root.open("rb") as file:
+            yield from within(archive(file, str(root)), nested, str(root))
+    else:
+        fault = "is neither a directory nor an archive" if root.exists() else "does not exist"
+        raise InputError(f"{root} {fault}: folder:PATH names a directory or an archive")
 
 
-def _directory(root: Path) -> Iterator[Entry]:
-    def fail(error: OSError) -> None:  # without it, os.walk leaves out what it may not read
-        raise error
-
-    for folder, folders, files in os.walk(root, onerror=fail, followlinks=True):
-        parts = Path(folder).relative_to(root).parts
-        folders.sort()  # os.walk goes on in this order, so that errors too are the same on every file system
-        for name in folders:
-            yield (*parts, name), None
-        for name in sorted(files):
-            yield (*parts, name), Path(folder, name).read_bytes
-        if len(parts) == DEPTH:
-            folders.clear()
+def _chosen(train: Labelled, test: Labelled, lost: Container[Parts], config: DataConfig) -> tuple[Labelled, Labelled]:
+    """The images to learn from and those to test on, of which no others are read."""
+    learned, tested = ([each for each in part if each[0].origin not in lost] for part in (train, test))
+    if not test:
+        places, held = hold_out(_labels(learned), config.test_fraction, config.split_seed)
+        learned, tested = [learned[row] for row in places], [learned[row] for row in held]
+    return [learned[row] for row in kept(_labels(learned), config)], tested
 
 
-def _zip(root: Path) -> Iterator[Entry]:
-    with zipfile.ZipFile(root) as archive:
-        for info in archive.infolist():
-            if info.flag_bits & 1:
-                raise InputError(f"{root} is encrypted: unpack it with its password")
-            yield _parts(info.filename), None if info.is_dir() else partial(archive.read, info)
+def _labels(labelled: Labelled) -> np.ndarray:
+    return np.array([label for _, label in labelled], np.int32)
 
 
-def _tar(root: Path) -> Iterator[Entry]:
-    def read(member: tarfile.TarInfo) -> bytes:
-        file = archive.extractfile(member)  # follows links within the archive
-        if file is None:
-            raise InputError(f"{root}: {member.name} is not a file")
-        return file.read()
-
-    with tarfile.open(root) as archive:
-        for member in archive:
-            yield _parts(member.name), None if member.isdir() else partial(read, member)
-        # tarfile takes damage between two members for the end, and would quietly give the images before it.
-        assert archive.fileobj is not None
-        archive.fileobj.seek(archive.offset)
-        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise InputError(f"{root} is damaged: no end mark at byte {archive.offset} of the tar file")
+def _name(root: Path, parts: Parts) -> str:
+    return str(root.joinpath(*parts))
 
 
-def _parts(name: str) -> Parts:
-    return tuple(part for part in name.split("/") if part not in ("", "."))
+def _read(
+    entries: Iterator[Entry], labelled: Labelled, root: Path, config: DataConfig
+) -> tuple[np.ndarray | None, dict[Parts, str]]:
+    """The images, None where some are damaged; sentences about those, by the places of their bytes."""
+    rows: dict[Parts, list[int]] = {}
+    for row, (file, _) in enumerate(labelled):
+        rows.setdefault(file.origin, []).append(row)
+    damage: dict[Parts, str] = {}
+
+    def images() -> Iterator[Row]:
+        for entry in entries:
+            if entry.parts not in rows or not entry.open:
+                continue
+            name = _name(root, entry.parts)
+            try:
+                pixels = _pixels(entry, name, config)
+            except InputError as error:
+                damage[entry.parts] = str(error)
+                continue
+            yield from ((row, name, pixels) for row in rows[entry.parts])
+
+    try:
+        fitted = replace(config, size=None, channels=None, resize=None)
+        return stack(len(labelled), images(), fitted), damage
+    except InputError:
+        if damage:  # so that some are missing; whatever else there was comes up again
+            return None, damage
+        raise
 
 
-def _tree(entries: Iterator[Entry]) -> Folder:
-    """The visible files as nested folders; an archive need not list a folder for it to be there."""
-    root = Folder({}, set())
-    for parts, read in entries:
-        if any(part.startswith(".") or part in ("__MACOSX", "Thumbs.db") for part in parts):
-            continue
-        folder = root
-        for part in parts if read is None else parts[:-1]:
-            folder = folder.folders.setdefault(part, Folder({}, set()))
-        if read is not None and parts:
-            folder.files.add(parts[-1])
-    return root
+def _pixels(entry: Entry, name: str, config: DataConfig) -> np.ndarray:
+    assert entry.open
+    try:
+        with entry.open() as file:
+            data = read_bytes(file, name, entry.size)
+    except entry.alone as error:
+        raise InputError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return decode(data, name, config.size, config.channels, config.fit, config.resize)
 
 
-def _images(folder: Folder) -> list[str]:
-    return sorted(name for name in folder.files if name.lower().endswith(EXTENSIONS))
-
-
-def _arrange(tree: Folder, root: Path) -> tuple[tuple[str, ...], Named, Named]:
-    """The classes, and the labelled images for training and for testing (none without such a split)."""
-    top: Parts = ()
-    while len(tree.folders) == 1 and not _images(tree):
-        name, inside = next(iter(tree.folders.items()))
-        if name.lower() in TRAIN + TEST or _images(inside) or not inside.folders:
-            break
-        tree, top = inside, (*top, name)
-    where = root.joinpath(*top)
-    flat = [name for name, folder in tree.folders.items() if _images(folder)]
-    # A class may well be called "train"; but where every folder sounds like a split, none of them is a class.
-    if flat and all(re.match("train|test|val", name.lower()) for name in tree.folders):
-        raise InputError(f"{where / min(flat)} holds images but no class folders: {LAYOUT}")
-    splits = {name.lower(): name for name in tree.folders if name not in flat}
-    train = next((splits[name] for name in TRAIN if name in splits), None)
-    test = next((splits[name] for name in TEST if name in splits), None)
-    if train is None and test is None:
-        classes = _classes(tree, where)
-        return tuple(classes), _labelled(classes, tree, top), []
-    if train is None:
-        raise InputError(f"{where} has {test}/ but no train/: {LAYOUT}")
-    classes = _classes(tree.folders[train], where / train)
-    labelled = _labelled(classes, tree.folders[train], (*top, train))
-    if test is None:
-        return tuple(classes), labelled, []
-    others = _classes(tree.folders[test], where / test)
-    if odd := sorted(set(classes) ^ set(others)):
-        has, lacks = (train, test) if odd[0] in classes else (test, train)
-        raise InputError(f"{where / has} has the class folder {odd[0]!r}, but {where / lacks} has not")
-    return tuple(classes), labelled, _labelled(classes, tree.folders[test], (*top, test))
-
-
-def _classes(tree: Folder, where: Path) -> list[str]:
-    if not tree.folders:
-        raise InputError(f"{where} has no class folders: {LAYOUT}")
-    for name, folder in tree.folders.items():
-        if deep := [below for below, inside in folder.folders.items() if _images(inside)]:
-            inner = where / name / min(deep)
-            raise InputError(f"{inner} holds images below the class folder {name!r}: {LAYOUT}")
-        if not _images(folder):
-            others = f"it has {min(folder.files)}, but " if folder.files else ""
-            raise InputError(f"the class folder {where / name} is empty: {others}no .jpg, .jpeg or .png file")
-    if len(tree.folders) == 1:
-        raise InputError(f"{where} has one class folder, {min(tree.folders)!r}: two or more are needed")
-    return sorted(tree.folders, key=lambda name: (re.sub("[0-9]+", lambda run: run[0].zfill(20), name), name))
-
-
-def _labelled(classes: list[str], tree: Folder, top: Parts) -> Named:
-    files = [(label, name, _images(tree.folders[name])) for label, name in enumerate(classes)]
-    return [((*top, name, image), label) for label, name, images in files for image in images]
+def _named(lost: dict[Parts, str], count: int) -> str:
+    more = f"; and {len(lost) - MOST:,} more" if len(lost) > MOST else ""
+    what = f"{len(lost):,} of {counted(count, 'image')} {'is' if len(lost) == 1 else 'are'} damaged or cannot be read"
+    return f"{what}: {'; '.join(sorted(lost.values())[:MOST])}{more}"

@@ -1,122 +1,176 @@
-"""From a file's bytes to pixels, and from single images to one array."""
+"""From the bytes of one file to upright pixels of 8 bits: the one decoder of training, prediction and weights."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import stat
 import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import PurePath
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from jaxcnn.errors import InputError
+from jaxcnn.data.resize import Fit, fit
+from jaxcnn.host.errors import InputError
+from jaxcnn.host.paths import expanded
+from jaxcnn.host.text import bytes_text, printable
 
 if TYPE_CHECKING:
     from PIL import Image
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
+LARGEST = 2**29  # bytes of one file that are read at most: as many as the largest image that Pillow opens has in RGB
+HEAD = 2**16  # bytes that tell an image from another file
+
+# Pillow only recognizes these, or runs another program to read them (Ghostscript for EPS).
+NO_PIXELS = {"BUFR", "EPS", "FPX", "GRIB", "HDF5", "IPTC", "MIC", "MPEG", "PDF", "WMF"}
+# Their first bytes are like nobody else's. Of a BMP's two, "BM", the whole header must make sense.
+UNMISTAKABLE = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "AVIF", "JPEG2000", "QOI", "PSD", "ICNS", "DDS")
 
 
 def read_image(
-    path: str | os.PathLike[str], size: tuple[int, int] | None = None, channels: int | None = None
+    path: str | os.PathLike[str],
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    how: Fit = "crop",
+    shorter: int | None = None,
 ) -> np.ndarray:
-    """Read one JPEG or PNG file as uint8 (H, W, C), upright, resized and recolored as `fit` does.
+    """Read one image file as uint8 (H, W, C), upright, fitted as `fit` does.
 
-    Raises InputError, naming the file, where it is missing, truncated or not an image.
+    Raises InputError, naming the file, where it is missing, too large, damaged or not an image.
     """
+    name = printable(os.fspath(path))
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        with expanded(path).open("rb") as file:
+            known = os.fstat(file.fileno())
+            data = read_bytes(file, name, known.st_size if stat.S_ISREG(known.st_mode) else None)
+    except FileNotFoundError:
+        raise InputError(f"there is no image {name}") from None
     except OSError as error:
-        raise InputError(f"{os.fspath(path)} cannot be read: {error.strerror or error}") from error
-    return fit(decode(data, os.fspath(path)), size, channels)
+        raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
+    return decode(data, name, size, channels, how, shorter)
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
-    """Decode a JPEG or PNG to uint8 (H, W, C): C is 1 for a gray image, else 3; transparency is dropped.
+def read_bytes(file: IO[bytes], name: str, size: int | None = None) -> bytes:
+    """All bytes of a file, which has `size` as its header says; None reads what comes, as from a pipe.
 
-    A photograph is turned upright as its EXIF orientation says; 16-bit gray is scaled to 8 bits. Raises
-    InputError, with `name`, for bytes that are no image or not all of one.
+    Raises InputError, with `name`, for more than LARGEST bytes; of what is no image only its HEAD is read.
+    """
+    if size is None:
+        data = file.read(HEAD)
+        if len(data) == HEAD and is_image(name, data):
+            data += file.read(LARGEST + 1 - HEAD)
+    elif size > LARGEST:
+        raise InputError(_too_large(name, size))
+    else:
+        data = file.read(size + 1)
+    if len(data) > LARGEST:
+        raise InputError(_too_large(name, len(data)))
+    return data
+
+
+def _too_large(name: str, size: int) -> str:
+    return f"{name} has {bytes_text(size)}: of one image at most {bytes_text(LARGEST)} are read"
+
+
+def decode(
+    data: bytes,
+    name: str,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    how: Fit = "crop",
+    shorter: int | None = None,
+) -> np.ndarray:
+    """Decode any image that Pillow reads, its first frame, to uint8 (H, W, C), fitted as `fit` does.
+
+    C is 1 for a gray image, else 3, where `channels` does not say. The format is that of the content, whatever the
+    name. Transparency is dropped. A photograph is turned upright as its EXIF orientation says; 16-bit gray is scaled
+    to 8 bits. Raises InputError, with `name`, for bytes that are no image or not all of one.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    formats = _formats(PurePath(name).suffix.lower())
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=formats) as image:
             image.load()
             # Cameras and editors write broken EXIF beside sound pixels; that must not lose the image.
             with contextlib.suppress(Exception):
                 ImageOps.exif_transpose(image, in_place=True)
-            return _pixels(image)
+            return fit(_pixels(image), size, channels, how, shorter)
     except UnidentifiedImageError:
-        raise InputError(f"{name} is not a JPEG or PNG image ({len(data)} bytes)") from None
+        raise InputError(f"{name} cannot be read as an image: {_instead(data)}") from None
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} is too large an image: {error}") from None
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
     except MemoryError:
         raise
     except Exception as error:  # for broken bytes Pillow raises OSError, SyntaxError, ValueError, ...
         raise InputError(f"{name} is a damaged image: {error}") from error
 
 
+def _instead(data: bytes) -> str:
+    if data.startswith(b"version https://git-lfs"):
+        return "it is a pointer of git-lfs, in place of the image: `git lfs pull` fetches it"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+        return "it is a HEIC photograph, which Pillow does not read: convert it to JPEG"
+    if not data:
+        return "it is empty"
+    return "Pillow knows no such format" + (f" ({len(data)} bytes)" if len(data) < HEAD else "")
+
+
 def _pixels(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):
         # 16-bit gray. Pillow's own conversion to 8 bits clips at 255 or drops bits, depending on its version.
-        return np.round(np.asarray(image).clip(0, 65535) / 257).astype(np.uint8)[..., np.newaxis]
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise InputError(f"its values go from {values.min()} to {values.max()}, where 8 or 16 bits belong")
+        return np.round(values / 257).astype(np.uint8)[..., np.newaxis]
+    if image.mode == "F":
+        raise InputError("its values are floating-point numbers, which do not say what is white; 8 or 16 bits do")
     gray = image.mode in ("1", "L", "LA", "La")
     pixels = np.asarray(image.convert("L" if gray else "RGB"))
     return pixels[..., np.newaxis] if gray else pixels
 
 
-def fit(image: np.ndarray, size: tuple[int, int] | None = None, channels: int | None = None) -> np.ndarray:
-    """Give uint8 (H, W, C) the wanted (height, width) and channels; None leaves either as it is.
+def is_image_name(name: str) -> bool:
+    """Whether the name ends as an image's does: .jpg, .jfif, .webp, .bmp, ..., in capitals or not."""
+    return PurePath(name).suffix.lower() in _endings()
 
-    Resizes with Pillow's bilinear filter, which averages over all the pixels it shrinks (antialias); gray is
-    ITU-R 601-2 luma: 0.299 R + 0.587 G + 0.114 B.
-    """
-    recolor = channels is not None and channels != image.shape[2]
-    resize = size is not None and tuple(size) != image.shape[:2]
-    if not (recolor or resize):
-        return image
+
+def is_image(name: str, head: bytes) -> bool:
+    """Whether a file is meant to be an image, by its name or by its first bytes (HEAD of them, or all)."""
     from PIL import Image
 
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    if recolor:
-        picture = picture.convert("L" if channels == 1 else "RGB")
-    if resize and size is not None:
-        picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(picture).reshape(picture.height, picture.width, -1)
+    if is_image_name(name):
+        return True
+    accepts = (Image.OPEN[kind][1] for kind in UNMISTAKABLE if kind in Image.OPEN)
+    if any(accept and accept(head[:16]) for accept in accepts):
+        return True
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(head), formats=("BMP",)):
+            return True
+    except Exception:  # Pillow's own for what is none, and whatever its reader meets
+        return False
 
 
-def stack(
-    count: int,
-    images: Iterable[tuple[int, str, np.ndarray]],
-    size: tuple[int, int] | None = None,
-    channels: int | None = None,
-) -> np.ndarray:
-    """One array uint8 (count, H, W, C) of (row, name, image) triples, in any order, each put through `fit`.
+@cache
+def _endings() -> dict[str, str]:
+    """The formats that Pillow reads, by the endings of their files' names."""
+    from PIL import Image
 
-    Raises InputError, naming two images, where they differ in size or channels.
-    """
-    stacked, first, filled = None, "", np.zeros(count, bool)
-    for row, name, image in images:
-        pixels = fit(image, size, channels)
-        if stacked is None:
-            stacked, first = np.empty((count, *pixels.shape), np.uint8), name
-        if pixels.shape != stacked.shape[1:]:
-            raise InputError(_difference(first, stacked.shape[1:], name, pixels.shape))
-        stacked[row] = pixels
-        filled[row] = True
-    if stacked is None or not filled.all():
-        raise InputError(f"of {count} images only {filled.sum()} were still there to be read")
-    return stacked
+    kinds = Image.registered_extensions()
+    readable = {*Image.ID, "MPO"} - NO_PIXELS  # MPO, a JPEG of several frames, is read as a JPEG
+    return {ending: kind for ending, kind in kinds.items() if kind in readable}
 
 
-def _difference(first: str, shape: tuple[int, ...], second: str, other: tuple[int, ...]) -> str:
-    def words(shape: tuple[int, ...]) -> str:
-        return f"{shape[0]}x{shape[1]} with {shape[2]} channel{'s' if shape[2] > 1 else ''}"
+@cache
+def _formats(ending: str) -> tuple[str, ...]:
+    """The formats that a file may be of: those that its content tells, and the one that only its name can."""
+    from PIL import Image
 
-    size = ["--data.size H W"] if shape[:2] != other[:2] else []
-    channels = ["--data.channels 1 or 3"] if shape[2] != other[2] else []
-    flags = " and ".join(size + channels)
-    return f"{first} is {words(shape)}, but {second} is {words(other)}: give {flags}"
+    named = _endings().get(ending)
+    kinds = [kind for kind in (*UNMISTAKABLE, *Image.ID) if kind in Image.OPEN and kind not in NO_PIXELS]
+    return tuple(kind for kind in dict.fromkeys(kinds) if Image.OPEN[kind][1] or kind == named)

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxcnn.config import DataConfig
-from jaxcnn.data import Dataset, Split, divide
-from jaxcnn.data.images import stack
-from jaxcnn.errors import InputError
+from jaxcnn.data import Dataset, Split, divide, thinned
+from jaxcnn.data.config import DataConfig
+from jaxcnn.data.stack import stack
+from jaxcnn.host.errors import InputError
+from jaxcnn.host.paths import expanded
 
 
 def load(name: str, config: DataConfig) -> Dataset:
@@ -45,7 +46,7 @@ def load(name: str, config: DataConfig) -> Dataset:
         return Dataset(config.source, classes, *divide(images, labels, config))
     cut = len(splits[0][1])
     train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
-    return Dataset(config.source, classes, train, test)
+    return Dataset(config.source, classes, thinned(train, config), test)
 
 
 @contextlib.contextmanager
@@ -68,7 +69,7 @@ def _builder(name: str, config: DataConfig) -> Any:
 
     if not hasattr(tfds, "builder"):  # TFDS logs whatever goes wrong in its import, and stays empty
         raise InputError("tensorflow-datasets could not be imported, for the reason logged above: install it anew")
-    folder = os.path.expanduser(config.data_dir) if config.data_dir else None
+    folder = _expanded(config.data_dir)
     try:
         return tfds.builder(name, data_dir=folder, file_format="array_record")
     except tfds.core.DatasetNotFoundError:
@@ -82,6 +83,11 @@ def _builder(name: str, config: DataConfig) -> Any:
         raise InputError(f"tfds:{name} cannot be opened: {_line(error)}{hint}") from error
 
 
+def _expanded(folder: str | None) -> str | None:
+    remote = folder and "://" in folder  # TFDS reads gs:// too, where ~ means nothing and // is no mistake
+    return str(expanded(folder)) if folder and not remote else folder or None
+
+
 def _prepare(builder: Any, name: str, config: DataConfig) -> None:
     import tensorflow_datasets as tfds
 
@@ -92,7 +98,7 @@ def _prepare(builder: Any, name: str, config: DataConfig) -> None:
         )
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    folder = os.path.expanduser(config.manual_dir) if config.manual_dir else None
+    folder = _expanded(config.manual_dir)
     if folder and not os.path.isdir(folder):
         raise InputError(f"data.manual_dir {folder} is not a folder")
     try:
@@ -149,7 +155,7 @@ def _read(
                 yield row, f"{config.source} {split}[{place}]", image
                 row += 1
 
-    return stack(count, examples(), config.size, config.channels), labels
+    return stack(count, examples(), config), labels
 
 
 def _chunks(source: Any, size: int = 256) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.ops.checks import biased, floating
+from jaxcnn.ops.checks import biased, count, floating
 from jaxcnn.ops.products import correlate, flip, input_gradient
 from jaxcnn.ops.window import Padding, Size, Window, extent, pad, padding_pairs, per_dimension, slide
 
@@ -41,8 +41,8 @@ def conv(
       ValueError: shapes, dtypes, stride, groups or padding that do not fit, with the numbers.
     """
     *window, fan_in, width = _kernel("conv", x, kernel, bias)
-    channels = x.shape[-1]
-    if not isinstance(groups, int) or groups < 1 or width % groups or channels != groups * fan_in:
+    channels, groups = x.shape[-1], count("conv", "groups", groups)
+    if width % groups or channels != groups * fan_in:
         raise ValueError(
             f"conv of {channels} channels in {groups} groups needs a kernel of (*window, {channels}/{groups}, "
             f"a multiple of {groups}), not {kernel.shape}"
@@ -61,15 +61,15 @@ def convolve(x: Array, kernel: Array, bias: Array | None = None, **options) -> A
 
 
 def depthwise_conv(x: Array, kernel: Array, bias: Array | None = None, **options) -> Array:
-    """`conv` with one group per channel: kernel (*window, 1, C*m), `options` those of `conv` without groups.
+    """`conv` with one group per channel: kernel `(*window, 1, C*m)`, `options` those of `conv` without groups.
 
-    Channel c of x makes the channels c*m to c*m + m-1 of the result.
+    Channel c of x makes the channels `c*m` to `c*m + m-1` of the result.
     """
     return conv(x, kernel, bias, groups=x.shape[-1], **options)
 
 
 def separable_conv(x: Array, depthwise: Array, pointwise: Array, bias: Array | None = None, **options) -> Array:
-    """`depthwise_conv` by a kernel of (*window, 1, C*m), with `options`, then `conv` by one of (1, ..., C*m, O).
+    """`depthwise_conv` by a kernel of `(*window, 1, C*m)`, with `options`, then `conv` by one of `(1, ..., C*m, O)`.
 
     Chollet 2017 (Xception), without the non-linearity between that the paper advises against.
     """
@@ -95,8 +95,8 @@ def conv_transpose(
         takes C to O.
       bias: (O,) or None.
       stride, dilation, groups: those of the convolution.
-      padding: "valid" and "same" as in TensorFlow: the sizes become W*S + max(D(K-1)+1 - S, 0) and W*S. Anything else
-        is the padding of the convolution, as in PyTorch: (W-1)*S - before - after + D(K-1) + 1 + output_padding.
+      padding: "valid" and "same" as in TensorFlow: the sizes become `W*S + max(D(K-1)+1 - S, 0)` and `W*S`. Anything
+        else is the padding of the convolution, as in PyTorch: `(W-1)*S - before - after + D(K-1) + 1 + output_padding`.
       output_padding: places added to the far side of the result, less than the stride or the dilation.
 
     Returns:
@@ -106,8 +106,9 @@ def conv_transpose(
       ValueError: shapes, dtypes, stride, groups or padding that do not fit, with the numbers.
     """
     *window, fan_out, channels = _kernel("conv_transpose", x, kernel, None)
-    width = fan_out * groups if isinstance(groups, int) else 0
-    if width < 1 or channels != x.shape[-1] or channels % groups:
+    groups = count("conv_transpose", "groups", groups)
+    width = fan_out * groups
+    if channels != x.shape[-1] or channels % groups:
         raise ValueError(
             f"conv_transpose of {x.shape[-1]} channels in {groups} groups needs a kernel of (*window, width/{groups}, "
             f"{x.shape[-1]}), not {kernel.shape}"

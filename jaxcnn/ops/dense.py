@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.ops.checks import biased, floating, wide
+from jaxcnn.ops.checks import beside, biased, floating, wide
 
 
 def dense(x: Array, kernel: Array, bias: Array | None = None) -> Array:
@@ -27,5 +27,6 @@ def radial_basis(x: Array, centers: Array) -> Array:
     floating("radial_basis", x, centers)
     if centers.ndim != 2 or x.shape[-1] != centers.shape[0]:
         raise ValueError(f"radial_basis of x {x.shape} needs centers of ({x.shape[-1]}, width), not {centers.shape}")
-    apart = x[..., None].astype(wide(x.dtype)) - centers.astype(wide(x.dtype))
+    apart = x[..., None].astype(wide(x.dtype))
+    apart = apart - beside(centers.astype(wide(x.dtype)), apart)
     return -jnp.square(apart).sum(-2).astype(x.dtype)

@@ -1,13 +1,15 @@
-"""Depthwise convolution (one group per channel) as loops that read every value where it lies.
+"""Convolution in narrow groups, of one channel (depthwise) or a few, as loops that read every value where it lies.
 
-A depthwise convolution has no sum over channels for a matrix product to do; XLA:CPU runs it, and its gradients, 30 to
-100 times slower than these.
+There is no sum over many channels for a matrix product to do; XLA:CPU runs a depthwise convolution, and its gradients,
+30 to 100 times slower than these.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import operator
+from functools import reduce
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -23,40 +25,45 @@ def _windows(x, placed):
 
 
 def _sum(terms):
-    total, *rest = terms
-    for term in rest:
-        total = total + term
-    return total
+    return reduce(operator.add, terms)
 
 
 def forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    """y as the sum of the window's places, each times its own weight per channel."""
-    several = kernel.shape[-1] // groups
-    weights = kernel.reshape(-1, groups, several)
-    if several == 1:
-        return _sum(seen * weight[:, 0] for seen, weight in zip(_windows(x, placed), weights, strict=True))
-    y = _sum(seen[..., None] * weight for seen, weight in zip(_windows(x, placed), weights, strict=True))
-    return y.reshape(*y.shape[:-2], groups * several)
+    """y as the sum of the window's places, each times its own weights per channel."""
+    *_, fan_in, width = kernel.shape
+    weights = kernel.reshape(-1, fan_in, *[1] * (x.ndim - 1), groups, width // groups)
+
+    def shares():
+        for seen, weight in zip(_windows(x, placed), weights, strict=True):
+            apart = seen.reshape(*seen.shape[:-1], groups, fan_in)
+            yield from (apart[..., i, None] * weight[i] for i in range(fan_in))
+
+    y = _sum(shares())
+    return y.reshape(*y.shape[:-2], width)
 
 
 def input_gradient(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
     """dx as the sum of what every place receives from the windows that see it."""
-    several = kernel.shape[-1] // groups
-    weights = kernel.reshape(-1, groups, several)
-    weights = jnp.concatenate([weights, jnp.zeros_like(weights[:1])])  # number -1: no place, no weight
+    *_, fan_in, width = kernel.shape
+    several = width // groups
+    weights = jnp.moveaxis(kernel.reshape(-1, fan_in, groups, several), 1, -1)  # (K, groups, O, I)
     widened = widen(gradient, placed, 0)
-    total = None
-    for shift, numbers in overlaps(placed):
-        received = shifted(widened, placed, shift)
-        received = received.reshape(*received.shape[:-1], groups, several)
-        share = _sum(received[..., i] * over_phases(weights[numbers, :, i], placed) for i in range(several))
-        total = share if total is None else total + share
-    assert total is not None
-    return places(total, placed)
+
+    def shares():
+        for shift, numbers in overlaps(placed):
+            received = shifted(widened, placed, shift)
+            apart = received.reshape(*received.shape[:-1], groups, several)
+            own = over_phases(weights[numbers], placed)
+            share = _sum(apart[..., o, None] * own[..., o, :] for o in range(several))
+            there = over_phases(numbers[..., None, None] >= 0, placed)
+            yield share if there.all() else jnp.where(there, share, 0)  # a phase without a place: no weight 0, nothing
+
+    total = _sum(shares())
+    return places(total.reshape(*total.shape[:-2], groups * fan_in), placed)
 
 
 def kernel_gradient(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
-    """dh as the sums of all places together, in one pass over an example: (*window, 1, C * several)."""
+    """dh of one channel per group, as the sums of all places together, in one pass: (*window, 1, C * several)."""
     several = gradient.shape[-1] // groups
     windows = _windows(x, placed)
     if several > 1:

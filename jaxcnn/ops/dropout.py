@@ -36,6 +36,7 @@ def _drop(operation, x, rate, rng, shape):
     floating(operation, x)
     if not 0 <= rate < 1:
         raise ValueError(f"{operation}'s rate must be in [0, 1), not {rate}")
+    rate = float(rate)
     return jnp.where(_keep(rng, rate, shape), x / (1 - rate), 0)
 
 

@@ -1,8 +1,8 @@
 """The transpose of sliding: what every place of an input receives from the windows that see it.
 
-Place a of the padded input is seen by window p through its place u where a = p*S + u*D. Write a = b*S + r, a block b
-and a phase r < S: then p = b - q with q = (u*D) // S, and u*D = q*S + r. So the places of a phase all meet the same
-few u, and an array over the windows, shifted by q, holds what they receive: no scatter, no zeros between.
+Place a of the padded input is seen by window p through its place u where `a = p*S + u*D`. Write `a = b*S + r`, a
+block b and a phase r < S: then `p = b - q` with `q = (u*D) // S`, and `u*D = q*S + r`. So the places of a phase all
+meet the same few u, and an array over the windows, shifted by q, holds what they receive: no scatter, no zeros between.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def overlaps(placed: Window) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
     The numbers are those of the window's places row by row; their array has the shape of the stride.
     """
     lines = []
-    for k, s, d in zip(placed.window, placed.stride, placed.dilation, strict=True):
-        line: dict[int, np.ndarray] = {}
-        for u in range(k):
-            q, r = divmod(u * d, s)
-            line.setdefault(q, np.full(s, -1))[r] = u
-        lines.append(list(line.items()))
+    for line in placed.dimensions:
+        shifts: dict[int, np.ndarray] = {}
+        for u in range(line.window):
+            q, r = divmod(u * line.dilation, line.stride)
+            shifts.setdefault(q, np.full(line.stride, -1))[r] = u
+        lines.append(list(shifts.items()))
     for chosen in itertools.product(*lines):
         number = np.zeros((), int)
         for k, (_, phases) in zip(placed.window, chosen, strict=True):
@@ -37,11 +37,11 @@ def overlaps(placed: Window) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
 
 
 def _reach(placed):
-    return [(k - 1) * d // s for k, s, d in zip(placed.window, placed.stride, placed.dilation, strict=True)]
+    return [line.reach // line.stride for line in placed.dimensions]
 
 
 def _blocks(placed):
-    return [-(-(before + n) // s) for n, s, (before, _) in zip(placed.sizes, placed.stride, placed.pairs, strict=True)]
+    return [-(-(line.before + line.size) // line.stride) for line in placed.dimensions]
 
 
 def widen(windows: Array, placed: Window, fill: float) -> Array:
@@ -59,8 +59,8 @@ def shifted(widened: Array, placed: Window, shift: tuple[int, ...]) -> Array:
 
 
 def over_phases(table: Array | np.ndarray, placed: Window) -> Array | np.ndarray:
-    """(*stride, ...) -> (1, stride, 1, stride, ..., ...), to meet `shifted` arrays."""
-    return table.reshape(*itertools.chain(*((1, s) for s in placed.stride)), *table.shape[len(placed.stride) :])
+    """(*stride, ...) -> (1, 1, stride, 1, stride, ..., ...), to meet `shifted` arrays."""
+    return table.reshape(1, *itertools.chain(*((1, s) for s in placed.stride)), *table.shape[len(placed.stride) :])
 
 
 def places(received: Array, placed: Window) -> Array:
@@ -68,5 +68,5 @@ def places(received: Array, placed: Window) -> Array:
     blocks = received.shape[1:-1]
     sizes = (count * phases for count, phases in zip(blocks[::2], blocks[1::2], strict=True))
     whole = received.reshape(received.shape[0], *sizes, received.shape[-1])
-    spans = (slice(before, before + n) for n, (before, _) in zip(placed.sizes, placed.pairs, strict=True))
+    spans = (slice(line.before, line.before + line.size) for line in placed.dimensions)
     return whole[(slice(None), *spans, slice(None))]

@@ -15,6 +15,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from functools import partial, reduce
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +24,10 @@ from jax import Array, lax
 
 from jaxcnn.ops import native
 from jaxcnn.ops.checks import image, wide
+from jaxcnn.ops.linear import constant, linear
+from jaxcnn.ops.manual import alike
 from jaxcnn.ops.overlap import over_phases, overlaps, places, shifted, widen
-from jaxcnn.ops.window import Padding, Size, Window, pad_constant, per_dimension, seen_by, slide
+from jaxcnn.ops.window import Padding, Size, Window, listed, pad_constant, per_dimension, seen_by, slide
 
 
 def max_pool(
@@ -52,13 +55,12 @@ def max_pool_with_indices(
     y, number = _first_maximum(x, placed)  # type: ignore[misc]
     number = number.astype(jnp.int32)
     index = jnp.zeros((), jnp.int32)
-    for axis, size in enumerate(placed.sizes):
+    for axis, line in enumerate(placed.dimensions):
         inside = math.prod(placed.window[axis + 1 :])
-        step = number // inside % placed.window[axis]
+        step = number // inside % line.window
         shape = [-1 if dimension == axis else 1 for dimension in range(len(placed.sizes))]
-        starts = np.arange(placed.output[axis]) * placed.stride[axis] - placed.pairs[axis][0]
-        at = jnp.asarray(starts.reshape(1, *shape, 1), jnp.int32) + step * placed.dilation[axis]
-        index = index * size + at
+        starts = line.seen()[:, 0].reshape(1, *shape, 1)
+        index = index * line.size + jnp.asarray(starts, jnp.int32) + step * line.dilation
     return y, index
 
 
@@ -69,14 +71,13 @@ def max_unpool(x: Array, indices: Array, sizes: Sequence[int]) -> Array:
     Raises ValueError unless x and the indices have one shape and `sizes` one size per spatial dimension.
     """
     image("max_unpool", x)
-    sizes = tuple(sizes)
-    if indices.shape != x.shape or not jnp.issubdtype(indices.dtype, jnp.integer) or len(sizes) != x.ndim - 2:
+    sizes = per_dimension(sizes, x.ndim - 2, "max_unpool's size")
+    if indices.shape != x.shape or not jnp.issubdtype(indices.dtype, jnp.integer):
         raise ValueError(
-            f"max_unpool takes integer indices of x's shape {x.shape} and {x.ndim - 2} sizes, "
-            f"not {indices.dtype} {indices.shape} and {sizes}"
+            f"max_unpool takes integer indices of x's shape {x.shape}, not {indices.dtype} {indices.shape}"
         )
     examples, channels = x.shape[0], x.shape[-1]
-    flat, places = x.reshape(examples, -1, channels), indices.reshape(examples, -1, channels)
+    flat, places = (array.reshape(examples, math.prod(x.shape[1:-1]), channels) for array in (x, indices))
     empty = jnp.zeros((examples, math.prod(sizes), channels), x.dtype)
     n, c = jnp.arange(examples)[:, None, None], jnp.arange(channels)
     return empty.at[n, places, c].add(flat).reshape(examples, *sizes, channels)
@@ -94,9 +95,9 @@ def avg_pool(
     placed = _placed("avg_pool", x, window, stride, padding, dilation, ceil_mode)
     counted = _placed("avg_pool", x, window, stride, padding, dilation, False).pairs
     counts = []
-    for n, k, s, (before, _), d, out, (_, after) in zip(*placed, placed.output, counted, strict=True):
-        at = np.arange(out)[:, None] * s - before + np.arange(k) * d
-        inside = (at < n + after) if count_include_pad else (at >= 0) & (at < n)
+    for line, (_, after) in zip(placed.dimensions, counted, strict=True):
+        at = line.seen()
+        inside = (at < line.size + after) if count_include_pad else (at >= 0) & (at < line.size)
         counts.append(tuple(inside.sum(1).tolist()))
     return _mean_pool(x.astype(wide(x.dtype)), placed, tuple(counts)).astype(x.dtype)
 
@@ -107,15 +108,39 @@ def lp_pool(
 ) -> Array:  # fmt: skip
     """The p-norm (sum of |x|^p)^(1/p) over windows of (N, *spatial, C); its gradient is 0 where the norm is.
 
-    The other arguments are those of `max_pool`. Raises ValueError unless p >= 1.
+    With p = infinity, the greatest |x|; its gradient goes to the first place that has it. The other arguments are those
+    of `max_pool`. Raises ValueError unless p is a number of at least 1.
     """
-    if not p >= 1:
-        raise ValueError(f"lp_pool needs p of at least 1, not {p}")
+    if not isinstance(p, Real) or isinstance(p, bool) or not p >= 1:
+        raise ValueError(f"lp_pool needs p of at least 1, or infinity, not {p!r}")
     placed = _placed("lp_pool", x, window, stride, padding, dilation, ceil_mode)
-    size = jnp.abs(x.astype(wide(x.dtype)))
-    total = _mean_pool(size**p, placed, tuple((1,) * out for out in placed.output))
+    values, p = x.astype(wide(x.dtype)), float(p)
+    size = values * lax.stop_gradient(jnp.sign(values))  # |x|, with slope 0 at 0
+    if p == math.inf:
+        return _max_pool(size, placed).astype(x.dtype)  # type: ignore[union-attr]
+    if p > _LARGEST_POWER:
+        return _by_greatest(size, placed, p).astype(x.dtype)
+    return _root(_mean_pool(size**p, placed, tuple((1,) * out for out in placed.output)), p).astype(x.dtype)
+
+
+_LARGEST_POWER = 4.0  # x^p of float32 stays within its range from |x| = 1e-9 to 4e9
+
+
+def _by_greatest(size: Array, placed: Window, p: float) -> Array:
+    """The p-norm, m (sum of (|x|/m)^p)^(1/p), m being a window's greatest |x|: no power is too large or all too small.
+
+    m is a constant to the gradient: the norm does not depend on it.
+    """
+    greatest: Array = lax.stop_gradient(_max_pool(size, placed))  # type: ignore[assignment]
+    greatest = jnp.where((greatest > 0) & jnp.isfinite(greatest), greatest, 1)
+    padded = pad_constant(size, placed.pairs, 0)
+    seen = (seen_by(padded, placed, place) / greatest for place in _places(placed.window))
+    return greatest * _root(reduce(lax.add, (share**p for share in seen)), p)
+
+
+def _root(total: Array, p: float) -> Array:
     empty = total == 0
-    return jnp.where(empty, 0, jnp.where(empty, 1, total) ** (1 / p)).astype(x.dtype)
+    return jnp.where(empty, 0, jnp.where(empty, 1, total) ** (1 / p))
 
 
 def global_avg_pool(x: Array, *, keepdims: bool = False) -> Array:
@@ -127,7 +152,7 @@ def global_avg_pool(x: Array, *, keepdims: bool = False) -> Array:
 def global_max_pool(x: Array, *, keepdims: bool = False) -> Array:
     """The maximum over all places: (N, *spatial, C) -> (N, C), or (N, 1, ..., C); ties go to the first place."""
     image("global_max_pool", x)
-    y = _first_along(x.reshape(x.shape[0], -1, x.shape[-1]), 1)
+    y = _first_along(x.reshape(x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]), 1)
     return y.reshape(x.shape[0], *[1] * (x.ndim - 2 if keepdims else 0), x.shape[-1])
 
 
@@ -136,10 +161,11 @@ def adaptive_avg_pool(x: Array, sizes: int | Sequence[int | None]) -> Array:
 
     Bin i of o over W places reaches from floor(i W / o) to ceil((i+1) W / o), as in PyTorch; None keeps a dimension.
     """
+    values = x.astype(wide(x.dtype))  # a mean of means, rounded once
     for axis, bins in _bins("adaptive_avg_pool", x, sizes):
-        parts = [jnp.mean(x[(slice(None),) * axis + (slice(*bin),)], axis, keepdims=True) for bin in bins]
-        x = jnp.concatenate(parts, axis)
-    return x
+        parts = [jnp.mean(values[(slice(None),) * axis + (slice(*bin),)], axis, keepdims=True) for bin in bins]
+        values = jnp.concatenate(parts, axis)
+    return values.astype(x.dtype)
 
 
 def adaptive_max_pool(x: Array, sizes: int | Sequence[int | None]) -> Array:
@@ -152,7 +178,7 @@ def adaptive_max_pool(x: Array, sizes: int | Sequence[int | None]) -> Array:
 
 def _bins(operation, x, sizes):
     image(operation, x)
-    wanted = tuple(sizes) if isinstance(sizes, Sequence) else (sizes,) * (x.ndim - 2)
+    wanted = listed(sizes) or (sizes,) * (x.ndim - 2)
     if len(wanted) == x.ndim - 2:
         wanted = tuple(n if size is None else size for n, size in zip(x.shape[1:-1], wanted, strict=True))
     wanted = per_dimension(wanted, x.ndim - 2, f"{operation}'s size")
@@ -163,9 +189,9 @@ def _bins(operation, x, sizes):
 def _placed(operation, x, window, stride, padding, dilation, ceil_mode) -> Window:
     image(operation, x)
     placed = slide(operation, x.shape[1:-1], window, window if stride is None else stride, padding, dilation, ceil_mode)
-    for n, k, s, (before, _), d, out in zip(*placed, placed.output, strict=True):
-        at = np.arange(out)[:, None] * s - before + np.arange(k) * d
-        if not ((at >= 0) & (at < n)).any(1).all():
+    for line in placed.dimensions:
+        at = line.seen()
+        if not ((at >= 0) & (at < line.size)).any(1).all():
             raise ValueError(
                 f"{operation} with padding {placed.pairs} has windows of {placed.window} that hold nothing but padding"
             )
@@ -178,7 +204,10 @@ def _places(window):
 
 def _mean_pool(x: Array, placed: Window, counts: tuple[tuple[int, ...], ...]) -> Array:
     """The sum of every window over the product of its `counts` in each dimension."""
-    return _mean_by_program(x, placed, counts) if native.takes(x) else _plain_mean(x, placed, counts)  # type: ignore
+    of = {"placed": placed, "counts": counts}
+    if not native.takes(x):
+        return _plain_mean(x, **of)
+    return linear(partial(_mean_by_program, **of), partial(_spread_by_program, **of), [], [x])
 
 
 def _plain_mean(x, placed, counts):
@@ -186,25 +215,24 @@ def _plain_mean(x, placed, counts):
     parts = (seen_by(padded, placed, place) for place in _places(placed.window))
     total = sum(parts, start=next(parts))
     divisor = reduce(np.multiply.outer, counts, np.ones((), int))
-    divisor = divisor.flat[0] if (divisor == divisor.flat[0]).all() else divisor[..., None]
+    divisor = divisor.flat[0] if (divisor == divisor.flat[0]).all() else divisor[None, ..., None]
     return total / jnp.asarray(divisor, total.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _mean_by_program(x, placed, counts):
-    return native.mean(x, placed, counts)
+    of = {"placed": placed, "counts": counts}
+    return native.computed(partial(native.mean, **of), partial(_plain_mean, **of), x)
 
 
-def _mean_backward(placed, counts, _, gradient):
-    images = jax.ShapeDtypeStruct((gradient.shape[0], *placed.sizes, gradient.shape[-1]), gradient.dtype)
-
-    def plain(gradient):
-        return jax.linear_transpose(partial(_plain_mean, placed=placed, counts=counts), images)(gradient)[0]
-
-    return (native.computed(partial(native.spread, placed=placed, counts=counts), plain, gradient),)
+def _spread_by_program(gradient, placed, counts):
+    of = {"placed": placed, "counts": counts}
+    return native.computed(partial(native.spread, **of), partial(_plain_spread, **of), gradient)
 
 
-_mean_by_program.defvjp(lambda x, placed, counts: (_mean_by_program(x, placed, counts), None), _mean_backward)
+def _plain_spread(gradient, placed, counts):
+    images = jnp.zeros((gradient.shape[0], *placed.sizes, gradient.shape[-1]), gradient.dtype)
+    images, gradient = alike(images, gradient)
+    return jax.linear_transpose(partial(_plain_mean, placed=placed, counts=counts), images)(gradient)[0]
 
 
 def _first_along(x, axis):
@@ -212,11 +240,16 @@ def _first_along(x, axis):
     return jnp.take_along_axis(x, jnp.argmax(x, axis, keepdims=True), axis)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _first_maximum(x: Array, placed: Window) -> tuple[Array, Array]:
     """The maximum of every window and the number of the place where it stands first. NaN counts as the greatest."""
+    plain = partial(_plain_first_maximum, placed=placed)
     if native.takes(x) and _few(placed):
-        return native.first_maximum(x, placed)
+        return native.computed(partial(native.first_maximum, placed=placed), plain, x)
+    return plain(x)
+
+
+def _plain_first_maximum(x, placed):
     padded = pad_constant(x, placed.pairs, -jnp.inf)
     numbers = jnp.uint8 if _few(placed) else jnp.int32
     places = _places(placed.window)
@@ -237,15 +270,18 @@ def _few(placed):
 def _first_inside(placed):
     """The number of every window's first place that is not padding: (*output, 1). It counts where all are -inf."""
     number = np.zeros((), int)
-    for k, s, (before, _), d, out in zip(*placed[1:], placed.output, strict=True):
-        number = number[..., None] * k + np.maximum(0, -((np.arange(out) * s - before) // d))
+    for line in placed.dimensions:
+        number = number[..., None] * line.window + np.maximum(0, -(line.seen()[:, 0] // line.dilation))
     return number[..., None]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _max_pool(x, placed):
-    if native.takes(x):
-        return native.maximum(x, placed)
+    plain = partial(_plain_maximum, placed=placed)
+    return native.computed(partial(native.maximum, placed=placed), plain, x) if native.takes(x) else plain(x)
+
+
+def _plain_maximum(x, placed):
     if any(map(any, placed.pairs)) and math.prod(placed.stride) > 1:
         # slices of a padded image compile six times as slowly (0.15 s for 112x112x64), and run twice as slowly there
         one, pairs = (1,), ((0, 0), *placed.pairs, (0, 0))
@@ -257,14 +293,22 @@ def _max_pool(x, placed):
     return reduce(lax.max, (seen_by(padded, placed, place) for place in _places(placed.window)))
 
 
-def _from_maxima(placed, where, gradient):
+def _at_maximum(where, x, placed):
+    """The value at one place of every window, whose number is known: (N, *output, C)."""
+    padded = pad_constant(x, placed.pairs, 0)
+    seen = (seen_by(padded, placed, place) for place in _places(placed.window))
+    return reduce(lax.add, (jnp.where(where == number, one, 0) for number, one in enumerate(seen)))
+
+
+def _to_maximum(where, gradient, placed):
+    """The transpose of `_at_maximum`: every place gets the gradients of the windows whose maximum it is."""
+    plain = partial(_plain_to_maximum, placed=placed)
     if native.takes(gradient) and _few(placed):
-        fast, plain = partial(native.to_maximum, placed=placed), partial(_to_maximum, placed=placed)
-        return (native.computed(fast, plain, gradient, where),)
-    return (_to_maximum(gradient, where, placed),)
+        return native.computed(partial(native.to_maximum, placed=placed), plain, gradient, where)
+    return plain(gradient, where)
 
 
-def _to_maximum(gradient, where, placed):
+def _plain_to_maximum(gradient, where, placed):
     """Every place collects the gradient of the windows whose maximum it is: no scatter, one fused comparison."""
     nowhere = np.iinfo(where.dtype).max
     gradient, where = widen(gradient, placed, 0), widen(where, placed, nowhere)
@@ -277,10 +321,18 @@ def _to_maximum(gradient, where, placed):
     return places(total, placed)
 
 
-def _first_maximum_forward(x, placed):
-    found = _first_maximum(x, placed)
-    return found, found[1]  # type: ignore[index]
+def _moving_maximum(placed, primals, tangents):
+    y, where = _first_maximum(*primals, placed)  # type: ignore[misc]
+    moved = linear(partial(_at_maximum, placed=placed), partial(_to_maximum, placed=placed), [where], tangents, y)
+    return (y, where), (moved, constant(where))
 
 
-_first_maximum.defvjp(_first_maximum_forward, lambda placed, where, both: _from_maxima(placed, where, both[0]))
-_max_pool.defvjp(lambda x, placed: _first_maximum(x, placed), _from_maxima)  # type: ignore[return-value]
+@partial(_first_maximum.defjvp, symbolic_zeros=True)
+def _(placed, primals, tangents):
+    return _moving_maximum(placed, primals, tangents)
+
+
+@_max_pool.defjvp
+def _(placed, primals, tangents):
+    (y, _), (moved, _) = _moving_maximum(placed, primals, tangents)
+    return y, moved

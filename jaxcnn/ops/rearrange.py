@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcnn.ops.checks import image
+from jaxcnn.ops.checks import count, image, wide
 from jaxcnn.ops.window import Size, per_dimension
 
 
@@ -15,8 +15,8 @@ def channel_shuffle(x: Array, groups: int) -> Array:
 
     Zhang et al. 2018 (ShuffleNet). Raises ValueError unless the channels divide into the groups.
     """
-    channels = x.shape[-1]
-    if not isinstance(groups, int) or groups < 1 or channels % groups:
+    channels, groups = x.shape[-1], count("channel_shuffle", "groups", groups)
+    if channels % groups:
         raise ValueError(f"channel_shuffle of {channels} channels needs groups that divide them, not {groups}")
     return x.reshape(*x.shape[:-1], groups, channels // groups).swapaxes(-1, -2).reshape(x.shape)
 
@@ -33,9 +33,14 @@ def upsample(x: Array, scale: Size, *, method: str = "nearest", align_corners: b
         raise ValueError(f"upsample's method {method!r} is not one of nearest, bilinear")
     if method == "nearest" and align_corners:
         raise ValueError("upsample: align_corners is for method 'bilinear'")
-    for axis, factor in enumerate(per_dimension(scale, x.ndim - 2, "upsample's scale"), 1):
-        x = jnp.repeat(x, factor, axis) if method == "nearest" else _interpolate(x, axis, factor, align_corners)
-    return x
+    factors = per_dimension(scale, x.ndim - 2, "upsample's scale")
+    values = x.astype(wide(x.dtype))  # for its gradient too, which adds up what has been repeated
+    for axis, factor in enumerate(factors, 1):
+        if method == "nearest":
+            values = jnp.repeat(values, factor, axis)
+        else:
+            values = _interpolate(values, axis, factor, align_corners)
+    return values.astype(x.dtype)
 
 
 def _interpolate(x, axis, factor, align_corners):
@@ -43,6 +48,6 @@ def _interpolate(x, axis, factor, align_corners):
     places = np.arange(n * factor)
     at = places * (n - 1) / max(n * factor - 1, 1) if align_corners else (places + 0.5) / factor - 0.5
     at = np.clip(at, 0, n - 1)
-    low = np.minimum(np.floor(at).astype(int), max(n - 2, 0))
-    weight = jnp.asarray((at - low).reshape(-1, *[1] * (x.ndim - 1 - axis)), x.dtype)
-    return jnp.take(x, low, axis) * (1 - weight) + jnp.take(x, np.minimum(low + 1, n - 1), axis) * weight
+    low, high = np.floor(at).astype(int), np.ceil(at).astype(int)  # the same where at is a place: no neighbor times 0
+    weight = jnp.asarray(np.expand_dims(at - low, [i for i in range(x.ndim) if i != axis]), x.dtype)
+    return jnp.take(x, low, axis) * (1 - weight) + jnp.take(x, high, axis) * weight

@@ -3,7 +3,7 @@
 Every way of a product takes the same arguments and returns the same numbers, up to rounding: the ledger
 (`jaxcnn verify`) runs each of them over all shapes it applies to. A rule says for which shapes a way is taken on a CPU;
 the first that applies wins. GPU and TPU take the canonical convolution. (What is traced where the default backend is a
-CPU keeps the CPU's choice: set JAXCNN_NATIVE=0 to export it to another platform.)
+CPU and there is no C++ program keeps the CPU's choice wherever it runs.)
 
 The first way is a C++ program (`native`), for images of one or two dimensions in float32 or float64. The others serve
 where it does not: without a compiler, in bfloat16, in three dimensions. They are built of canonical NHWC/HWIO
@@ -27,8 +27,9 @@ from jax import Array, lax
 from jaxcnn.ops import canonical, depthwise, native
 from jaxcnn.ops import groups as grouped
 from jaxcnn.ops.checks import wide
-from jaxcnn.ops.overlap import overlaps, places, widen
-from jaxcnn.ops.window import Window
+from jaxcnn.ops.manual import alike
+from jaxcnn.ops.overlap import places
+from jaxcnn.ops.window import Dimension, Window, pad_constant
 
 
 class Shape(NamedTuple):
@@ -92,8 +93,7 @@ def point_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> 
     dx = gradient @ kernel.reshape(kernel.shape[-2:]).T
     if math.prod(placed.stride) == 1:
         return dx
-    steps = zip(placed.sizes, placed.stride, placed.output, strict=True)
-    between = ((0, n - 1 - (out - 1) * s, s - 1) for n, s, out in steps)
+    between = ((0, n.size - 1 - (n.output - 1) * n.stride, n.stride - 1) for n in placed.dimensions)
     return lax.pad(dx, jnp.zeros((), dx.dtype), ((0, 0, 0), *between, (0, 0, 0)))
 
 
@@ -102,11 +102,20 @@ def point_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Arra
     return dh.reshape(*placed.window, *dh.shape)
 
 
-# one group per channel: see `depthwise`
+# one group per channel, or a few: see `depthwise`
 
 
 def _is_depthwise(shape: Shape) -> bool:
     return shape.groups > 1 and shape.fan_in == 1
+
+
+def _few_in(shape: Shape) -> bool:
+    """32 groups of 4 channels take 5 ms so, 8 in blocks of 32 channels, 22 one by one (3x3 at 16x16, batch 32)."""
+    return _is_depthwise(shape) or (shape.groups > 1 and shape.fan_in <= 4 and shape.fan_out <= 8)
+
+
+def _few_out(shape: Shape) -> bool:
+    return _is_depthwise(shape) or (shape.groups > 1 and shape.fan_out <= 4 and shape.fan_in <= 8)
 
 
 # the kernel gradient a few examples at a time
@@ -128,26 +137,26 @@ def _in_parts(product: Callable[..., Array], x: Array, gradient: Array, placed: 
 
     cut = [array.reshape(parts, -1, *array.shape[1:]) for array in (x, gradient)]
     zero = jnp.zeros((*placed.window, x.shape[-1] // groups, gradient.shape[-1]), x.dtype)
-    return lax.scan(add, zero, cut)[0]
+    return lax.scan(add, alike(zero, x, gradient)[0], cut)[0]
 
 
 examples_kernel = partial(_in_parts, canonical.kernel_gradient)
 depthwise_kernel = partial(_in_parts, depthwise.kernel_gradient)  # at 56x56 another 1.8 to 2.9 times faster for it
 
 
-# a few groups side by side: see `groups`
+# groups one by one, or a few side by side: see `groups`
 
 
-def _in_blocks(shape: Shape) -> bool:
+def _in_groups(shape: Shape) -> bool:
     return shape.groups > 1
 
 
-def blocks_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    return grouped.by_block(forward, x, kernel, placed, groups)
+def groups_forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    return grouped.one_by_one(forward, x, kernel, placed, groups)
 
 
-def blocks_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    return grouped.by_block(input_gradient, gradient, kernel, placed, groups)
+def groups_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
+    return grouped.one_by_one(input_gradient, gradient, kernel, placed, groups)
 
 
 def blocks_kernel(x: Array, gradient: Array, placed: Window, groups: int) -> Array:
@@ -196,14 +205,13 @@ def columns_input(gradient: Array, kernel: Array, placed: Window, groups: int) -
     *window, fan_in, width = kernel.shape
     sent = gradient @ kernel.reshape(-1, width).T
     sent = sent.reshape(*gradient.shape[:-1], *window, fan_in)
-    zero = jnp.zeros((), sent.dtype)
-    dimensions = list(zip(*placed, placed.output, strict=True))
-    for axis, (n, k, _, (before, _), d, out) in reversed(list(enumerate(dimensions, 1))):
+    for axis, line in reversed(list(enumerate(placed.dimensions, 1))):
         shares = []
-        for u in range(k):
-            widths = [(0, 0, 0)] * (sent.ndim - 1)
-            widths[axis] = (u * d - before, n - (u * d - before) - out, 0)
-            shares.append(lax.pad(sent[..., u, :], zero, widths))
+        for u in range(line.window):
+            first = u * line.dilation - line.before
+            around = [(0, 0)] * (sent.ndim - 3)
+            around[axis - 1] = (first, line.size - first - line.output)
+            shares.append(pad_constant(sent[..., u, :], tuple(around), 0))
         sent = sum(shares[1:], start=shares[0])
     return sent
 
@@ -212,30 +220,63 @@ def columns_input(gradient: Array, kernel: Array, placed: Window, groups: int) -
 
 
 def _is_strided(shape: Shape) -> bool:
-    steps = zip(shape.placed.window, shape.placed.stride, strict=True)
-    return shape.groups == 1 and all(k >= 2 * s > 2 for k, s in steps)
+    """Not for few channels; and not where stride and dilation share a factor: some phases would be seen by none."""
+    lines = shape.placed.dimensions
+    strided = all(n.window >= 2 * n.stride > 2 and math.gcd(n.stride, n.dilation) == 1 for n in lines)
+    return shape.groups == 1 and shape.fan_in >= 8 and strided
+
+
+class Phases(NamedTuple):
+    """Phases of a line that the same windows see, `shifts` before them (see `overlap`)."""
+
+    shifts: tuple[int, ...]
+    phases: list[int]
+    through: list[list[int]]  # the window's places, for each phase one for every shift
+
+
+def _phases(line: Dimension) -> list[Phases]:
+    alike: dict[tuple[int, ...], Phases] = {}
+    for phase in range(line.stride):
+        through = [u for u in range(line.window) if u * line.dilation % line.stride == phase]
+        shifts = tuple(u * line.dilation // line.stride for u in through)
+        same = alike.setdefault(shifts, Phases(shifts, [], []))
+        same.phases.append(phase)
+        same.through.append(through)
+    return list(alike.values())
 
 
 def phases_input(gradient: Array, kernel: Array, placed: Window, groups: int) -> Array:
-    """One convolution of the gradient makes all phases as channels (Shi et al. 2016), then put side by side."""
-    *window, fan_in, width = kernel.shape
-    shifts, tables = zip(*overlaps(placed), strict=True)
-    reach = [max(q) for q in zip(*shifts, strict=True)]
-    numbers = np.full((*(q + 1 for q in reach), *placed.stride), -1)
-    for shift, table in zip(shifts, tables, strict=True):
-        numbers[tuple(r - q for r, q in zip(reach, shift, strict=True))] = table
-    rows = jnp.concatenate([kernel.reshape(-1, fan_in, width), jnp.zeros((1, fan_in, width), kernel.dtype)])
-    by_phase = rows[numbers]  # (*shifts, *stride, I, O)
-    phases = math.prod(placed.stride)
-    by_phase = by_phase.reshape(*(q + 1 for q in reach), phases * fan_in, width).swapaxes(-1, -2)
-    widened = widen(gradient, placed, 0)
-    once = (1,) * len(window)
-    received = canonical.lax_conv(widened, by_phase, once, ((0, 0),) * len(window), once, 1)
-    # (N, B, B, S, S, I) -> (N, B, S, B, S, I)
-    examples, *count, _ = received.shape
-    received = received.reshape(examples, *count, *placed.stride, fan_in)
-    order = itertools.chain(*((1 + axis, 1 + axis + len(count)) for axis in range(len(count))))
-    return places(received.transpose(0, *order, 2 * len(count) + 1), placed)
+    """Convolutions of the gradient make all phases, as channels (Shi et al. 2016), which are then put side by side.
+
+    One convolution for phases that the same windows see: none is multiplied by zeros.
+    """
+    rank = len(placed.window)
+    lines = [_phases(line) for line in placed.dimensions]
+
+    def received(chosen: tuple[Phases, ...]) -> Array:
+        """(N, *blocks, *phases, I)."""
+        rows, around = kernel, []
+        for axis, (own, line) in enumerate(zip(chosen, placed.dimensions, strict=True)):
+            rows = jnp.take(rows, np.array(own.through)[:, ::-1], axis=2 * axis)  # the last shift comes first
+            blocks = -(-(line.before + line.size) // line.stride)
+            around.append((own.shifts[-1], blocks - line.output - own.shifts[0]))
+        # (P, shifts, P, shifts, I, O) -> (shifts, shifts, O, P, P, I)
+        order = [*range(1, 2 * rank, 2), 2 * rank + 1, *range(0, 2 * rank, 2), 2 * rank]
+        rows = rows.transpose(order).reshape(*(len(own.shifts) for own in chosen), kernel.shape[-1], -1)
+        y = canonical.lax_conv(gradient, rows, (1,) * rank, tuple(around), placed.dilation, 1)
+        return y.reshape(*y.shape[:-1], *(len(own.phases) for own in chosen), kernel.shape[-2])
+
+    def joined(*chosen: Phases) -> Array:
+        if len(chosen) == rank:
+            return received(chosen)
+        return jnp.concatenate([joined(*chosen, one) for one in lines[len(chosen)]], axis=1 + rank + len(chosen))
+
+    y = joined()
+    for axis, line in enumerate(lines, 1 + rank):
+        found = [phase for own in line for phase in own.phases]
+        y = y if found == sorted(found) else jnp.take(y, np.argsort(found), axis)
+    order = itertools.chain(*((1 + axis, 1 + rank + axis) for axis in range(rank)))
+    return places(y.transpose(0, *order, 2 * rank + 1), placed)  # (N, B, S, B, S, I)
 
 
 def _shape(channels: int, width: int, placed: Window, groups: int, dtype) -> Shape:
@@ -245,16 +286,16 @@ def _shape(channels: int, width: int, placed: Window, groups: int, dtype) -> Sha
 FORWARD = [
     Way("C++", native.forward, _is_native),
     Way("matrix product", point_forward, _is_point),
-    Way("shifted multiply-adds", _wide_sums(depthwise.forward), _is_depthwise),
-    Way("blocks of groups", blocks_forward, _in_blocks),
+    Way("shifted multiply-adds", _wide_sums(depthwise.forward), _few_in),
+    Way("groups one by one", groups_forward, _in_groups),
     Way("32 outputs", narrow_forward, _is_narrow),
     Way("a fourth channel", color_forward, _is_color),
 ]
 INPUT_GRADIENT = [
     Way("C++", native.input_gradient, _is_native),
     Way("matrix product", point_input, _is_point),
-    Way("shifted multiply-adds", _wide_sums(depthwise.input_gradient), _is_depthwise),
-    Way("blocks of groups", blocks_input, _in_blocks),
+    Way("shifted multiply-adds", _wide_sums(depthwise.input_gradient), _few_out),
+    Way("groups one by one", groups_input, _in_groups),
     Way("columns", _wide_sums(columns_input), _few_inputs),
     Way("phases", phases_input, _is_strided),
 ]
@@ -262,16 +303,30 @@ KERNEL_GRADIENT = [
     Way("C++", native.kernel_gradient, _is_native),
     Way("matrix product", point_kernel, _is_point),
     Way("joint reduction", _wide_sums(depthwise_kernel), _is_depthwise),
-    Way("blocks of groups", blocks_kernel, _in_blocks),
+    Way("blocks of groups", blocks_kernel, _in_groups),
     Way("parts of the batch", _wide_sums(examples_kernel), _is_large),
 ]
 
 
 def _choose(rules, default, one, other, placed, groups, shape):
     way = next((way for way in rules if way.applies(shape)), None)
+    if way is None or way.name != "C++":
+        return _run(way, default, one, other, placed, groups, only_here=jax.default_backend() == "cpu")
+    given = {"placed": placed, "groups": groups}
+    elsewhere = partial(_otherwise, rules=tuple(rules), default=default, shape=shape, **given)
+    return native.computed(partial(way.compute, **given), elsewhere, one, other)
+
+
+def _otherwise(one, other, rules, default, placed, groups, shape):
+    """By the first way but the C++ program: for another platform, and for `jax.export`."""
+    way = next((way for way in rules if way.name != "C++" and way.applies(shape)), None)
+    return _run(way, default, one, other, placed, groups, only_here=False)
+
+
+def _run(way, default, one, other, placed, groups, only_here):
     if way is None:
         return default(one, other, placed, groups)
-    if jax.default_backend() == "cpu":  # nothing else to lower for: one branch less to trace and to compile
+    if only_here:  # nothing else to lower for: one branch less to trace and to compile
         return way.compute(one, other, placed, groups)
     run, elsewhere = (partial(compute, placed=placed, groups=groups) for compute in (way.compute, default))
     return lax.platform_dependent(one, other, cpu=run, default=elsewhere)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
-Size = int | Sequence[int]
+from jaxcnn.ops.checks import integer
+
+Size = int | Sequence[int]  # NumPy's integers and arrays of them too
 Padding = int | str | Sequence[int] | Sequence[tuple[int, int]]
 Pairs = tuple[tuple[int, int], ...]
 
@@ -17,11 +20,23 @@ _NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 def per_dimension(value: Size, dimensions: int, name: str, least: int = 1) -> tuple[int, ...]:
-    """One integer for every spatial dimension: an int is repeated, a sequence is checked."""
-    values = tuple(value) if isinstance(value, Sequence) else (value,) * dimensions
-    if len(values) != dimensions or not all(isinstance(v, int) and v >= least for v in values):
+    """One integer for every spatial dimension: an int is repeated, a sequence is checked.
+
+    NumPy's integers and arrays of them are taken as well; True and False are not.
+    """
+    given = listed(value)
+    values = [integer(v) for v in ((value,) * dimensions if given is None else given)]
+    found = tuple(v for v in values if v is not None and v >= least)
+    if len(values) != dimensions or len(found) != dimensions:
         raise ValueError(f"{name} must be an integer of at least {least}, or {dimensions} of them, not {value!r}")
-    return values
+    return found
+
+
+def listed(value: Any) -> tuple[Any, ...] | None:
+    """What a sequence or an array holds; None for a number."""
+    if isinstance(value, Sequence) or (isinstance(value, np.ndarray | Array) and value.ndim):
+        return tuple(value)
+    return None
 
 
 def extent(window: int, dilation: int) -> int:
@@ -44,7 +59,7 @@ def padding_pairs(
     place last), "full" (extent-1 on both sides), "causal" (extent-1 before).
     """
     extents = [extent(k, d) for k, d in zip(window, dilation, strict=True)]
-    match padding:
+    match padding if isinstance(padding, str) else None:  # an array cannot be compared with a word
         case "valid":
             return ((0, 0),) * len(extents)
         case "half":
@@ -58,13 +73,39 @@ def padding_pairs(
             return tuple((total // 2, total - total // 2) for total in totals)
         case str():
             raise ValueError(f"padding {padding!r} is not one of {', '.join(PADDINGS)}")
-    sides = tuple(padding) if isinstance(padding, Sequence) else (padding,) * len(extents)
+    given = listed(padding)
+    sides = (padding,) * len(extents) if given is None else given
     if len(sides) != len(extents):
         raise ValueError(
             f"padding must be an integer, one or a pair for each of {len(extents)} dimensions, not {padding!r}"
         )
-    pairs = [per_dimension(side, 2, "padding", least=0) for side in sides]
+    pairs = [per_dimension(side, 2, "padding", least=0) for side in sides]  # type: ignore[arg-type]
     return tuple((before, after) for before, after in pairs)
+
+
+class Dimension(NamedTuple):
+    """A window sliding over a line of `size` places, with `before` and `after` places of padding around it."""
+
+    size: int
+    window: int
+    stride: int
+    before: int
+    after: int
+    dilation: int
+
+    @property
+    def reach(self) -> int:
+        """How far the window's last place lies from its first: D(K-1)."""
+        return self.dilation * (self.window - 1)
+
+    @property
+    def output(self) -> int:
+        """How many windows there are: floor((W - D(K-1) - 1 + 2P)/S) + 1."""
+        return (self.size + self.before + self.after - self.reach - 1) // self.stride + 1
+
+    def seen(self) -> np.ndarray:
+        """The place of the line that every window meets with each of its places, some in the padding: (output, K)."""
+        return np.arange(self.output)[:, None] * self.stride - self.before + np.arange(self.window) * self.dilation
 
 
 class Window(NamedTuple):
@@ -77,9 +118,15 @@ class Window(NamedTuple):
     dilation: tuple[int, ...]
 
     @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The same, one dimension after the other."""
+        lines = zip(self.sizes, self.window, self.stride, self.pairs, self.dilation, strict=True)
+        return tuple(Dimension(size, window, stride, *pair, dilation) for size, window, stride, pair, dilation in lines)
+
+    @property
     def output(self) -> tuple[int, ...]:
-        """floor((W - K + 2P)/S) + 1, K being the dilated extent D(K-1)+1."""
-        return tuple((n + sum(pair) - extent(k, d)) // s + 1 for n, k, s, pair, d in zip(*self, strict=True))
+        """How many windows there are in every dimension."""
+        return tuple(line.output for line in self.dimensions)
 
     def over(self, **changed: tuple) -> Window:
         """The same window with other strides, pairs, ..."""
@@ -121,10 +168,11 @@ def slide(
 
 def _reach_the_end(placed: Window) -> Window:
     pairs = []
-    for n, k, s, (before, after), d in zip(*placed, strict=True):
-        missing = -(n + before + after - extent(k, d)) % s
-        last_start = n + before + after + missing - extent(k, d)
-        pairs.append((before, after + missing if missing and last_start < n + before else after))
+    for line in placed.dimensions:
+        room = line.size + line.before + line.after - line.reach - 1
+        missing = -room % line.stride
+        reaches = missing and room + missing < line.size + line.before
+        pairs.append((line.before, line.after + missing if reaches else line.after))
     return placed.over(pairs=tuple(pairs))
 
 
@@ -134,17 +182,36 @@ def _times(numbers: Sequence[int]) -> str:
 
 def pad_constant(x: Array, pairs: Pairs, value: float) -> Array:
     """Places of one value around the spatial dimensions of (N, ..., C); a negative number takes places away."""
-    if not any(map(any, pairs)):
+    sizes = x.shape[1:-1]
+    if any(min(pair) <= -n for n, pair in zip(sizes, pairs, strict=True)):  # nothing of x is left
+        wide = (n + sum(pair) for n, pair in zip(sizes, pairs, strict=True))
+        return jnp.full_like(x, value, shape=(len(x), *wide, x.shape[-1]))
+    x = cut(x, pairs)
+    if not any(n > 0 for pair in pairs for n in pair):
         return x
-    widths = ((0, 0, 0), *((before, after, 0) for before, after in pairs), (0, 0, 0))
+    widths = ((0, 0, 0), *((max(before, 0), max(after, 0), 0) for before, after in pairs), (0, 0, 0))
     return lax.pad(x, jnp.asarray(value, x.dtype), widths)
+
+
+def cut(x: Array, pairs: Pairs) -> Array:
+    """(N, ..., C) without as many places as the negative numbers among `pairs` say.
+
+    As a slice: XLA mistakes the negative padding of a convolution (openxla/xla#48713), and that of a pad before a
+    convolution or a pooling (#48715).
+    """
+    if not any(n < 0 for pair in pairs for n in pair):
+        return x
+    lines = zip(x.shape[1:-1], pairs, strict=True)
+    spans = (slice(max(-before, 0), n + min(after, 0)) for n, (before, after) in lines)
+    return x[(slice(None), *spans, slice(None))]
 
 
 def seen_by(padded: Array, placed: Window, place: Sequence[int]) -> Array:
     """What one place of the window meets in the padded (N, ..., C): (N, *output, C)."""
     spans = []
-    for u, out, s, d in zip(place, placed.output, placed.stride, placed.dilation, strict=True):
-        spans.append(slice(u * d, u * d + (out - 1) * s + 1, s))
+    for u, line in zip(place, placed.dimensions, strict=True):
+        first = u * line.dilation
+        spans.append(slice(first, first + (line.output - 1) * line.stride + 1, line.stride))
     return padded[(slice(None), *spans, slice(None))]
 
 

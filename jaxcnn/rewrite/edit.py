@@ -6,8 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import replace as changed
 
-from jaxcnn.layout import layer_named
-from jaxcnn.spec import Graph, Leaf, Spec, join_path
+from jaxcnn.spec import Graph, Leaf, Spec, join_path, name_layer
 
 Position = tuple[int, ...]  # a node's number in the network, then in the graph there, and so on
 
@@ -23,13 +22,10 @@ def map_leaves(net: Spec, function: Callable[[str, Leaf], Spec]) -> Spec:
 def replace(net: Spec, path: str, spec: Spec) -> Spec:
     """The network with `spec` in place of the layer, or the whole part, at `path`.
 
-    Raises ValueError for a path that the network does not have, or that several nodes share, and for what is no spec.
+    Raises ValueError for a path that the network does not have, and for what is no spec.
     """
     _check_spec(path, spec)
-    positions = _positions(net, path)
-    if len(positions) > 1:
-        raise ValueError(f"{len(positions)} nodes have the path {path!r}: name one of the branches that they are in")
-    return exchange(net, positions[0], spec)
+    return exchange(net, _position(net, path), spec)
 
 
 def cut(net: Spec, path: str) -> Spec:
@@ -37,7 +33,7 @@ def cut(net: Spec, path: str) -> Spec:
 
     Raises ValueError for a path that the network does not have.
     """
-    return _needed(_until(net, _positions(net, path)[-1]))
+    return _needed(_until(net, _position(net, path)))
 
 
 def map_positions(
@@ -45,10 +41,13 @@ def map_positions(
 ) -> Spec:
     """`map_leaves` with a function that is told the position too."""
     if not isinstance(spec, Graph):
-        with layer_named(path, spec):
+        try:
             result = function(position, path, spec)
             _check_spec(path, result)
-            return result
+        except Exception as error:
+            name_layer(error, path, spec)
+            raise
+        return result
     nodes = []
     for index, node in enumerate(spec.nodes):
         part = map_positions(node.spec, function, join_path(path, node.name), (*position, index))
@@ -89,11 +88,11 @@ def _named(spec: Spec, path: str = "", position: Position = ()) -> Iterator[tupl
                 yield here, (*position, index)
 
 
-def _positions(net: Spec, path: str) -> list[Position]:
-    nodes = list(_named(net))
-    if found := [position for here, position in nodes if here == path]:
-        return found
-    raise ValueError(f"nothing is called {path!r}{suggestion(path, [here for here, _ in nodes])}")
+def _position(net: Spec, path: str) -> Position:
+    nodes = dict(_named(net))
+    if path not in nodes:
+        raise ValueError(f"nothing is called {path!r}{suggestion(path, list(nodes))}")
+    return nodes[path]
 
 
 def _until(spec: Spec, position: Position) -> Spec:

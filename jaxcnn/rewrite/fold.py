@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import replace as changed
 from typing import NamedTuple
@@ -9,9 +10,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn.layout import Params, layer_named
+from jaxcnn.layout import Params
 from jaxcnn.rewrite.edit import Position, map_positions
-from jaxcnn.spec import BatchNorm, Conv, ConvTranspose, Dense, Graph, Identity, Leaf, Spec, join_path
+from jaxcnn.spec import BatchNorm, Conv, ConvTranspose, Dense, Identity, Leaf, Spec, Step, interpret
 
 
 def fold_batch_norm(net: Spec, params: Params, batch_stats: Params) -> tuple[Spec, Params, Params]:
@@ -38,11 +39,10 @@ def fold_batch_norm(net: Spec, params: Params, batch_stats: Params) -> tuple[Spe
         if not isinstance(leaf, BatchNorm) or before is None or readers[source] > 1:
             continue
         if isinstance(before.leaf, Conv | ConvTranspose | Dense):
-            with layer_named(path, leaf):
-                if absent := {path, before.path} - params.keys() or {path} - batch_stats.keys():
-                    raise ValueError(f"there are no arrays for {min(absent)!r}: the given ones are another network's")
-                norm = params.pop(path) | batch_stats.pop(path)
-                params[before.path] = _folded(before.leaf, params[before.path], leaf.eps, norm)
+            if absent := {path, before.path} - params.keys() or {path} - batch_stats.keys():
+                raise ValueError(f"there are no arrays for {min(absent)!r}: the given ones are another network's")
+            norm = params.pop(path) | batch_stats.pop(path)
+            params[before.path] = _folded(before.leaf, params[before.path], leaf.eps, norm)
             leaves |= {source: changed(before.leaf, bias=True), position: Identity()}
     return map_positions(net, lambda position, _, leaf: leaves.get(position, leaf)), params, batch_stats
 
@@ -57,27 +57,20 @@ def _flow(net: Spec) -> tuple[dict[Position, _Step], Counter[Position]]:
     """Which value every leaf reads, through the borders of graphs, and how many readers every value has."""
     steps: dict[Position, _Step] = {}
     readers: Counter[Position] = Counter()
+    merges = itertools.count()
 
-    def follow(spec: Spec, path: str, position: Position, source: Position) -> Position:
-        """Enter the leaves below `position`; returns where the value that they make comes from."""
-        if isinstance(spec, Identity):
+    def read(step: Step, source: Position) -> Position:
+        if isinstance(step.leaf, Identity):
             return source
-        if not isinstance(spec, Graph):
-            steps[position] = _Step(path, spec, source)
-            readers[source] += 1
-            return position
-        values = {"in": source}
-        for index, node in enumerate(spec.nodes):
-            here, below = join_path(path, node.name), (*position, index)
-            sources = [values[name] for name in node.inputs]
-            merged = sources[0]
-            if len(sources) > 1:
-                readers.update(sources)
-                merged = (*below, -1)
-            values[node.name] = follow(node.spec, here, below, merged)
-        return values[spec.nodes[-1].name]
+        steps[step.position] = _Step(step.path, step.leaf, source)
+        readers[source] += 1
+        return step.position
 
-    readers[follow(net, "", (), (-1,))] += 1
+    def merge(how: str, sources: list[Position]) -> Position:
+        readers.update(sources)
+        return (-2, next(merges))  # no leaf's position
+
+    readers[interpret(net, (-1,), read, merge)] += 1
     return steps, readers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -61,13 +62,20 @@ def fraction(subject: Subject) -> Measure:
 
 
 def keys(subject: Subject) -> Measure:
-    """The same key throws the same dice, another one others: the number of dice (or of keys) where not; bound 0."""
-    key = subject.setting.options["key"]
-    one, again, other = (_output(subject, k) != 0 for k in (key, key, key + 1))
+    """The same key throws the same dice, another one others: the number of dice (or of keys) where not; bound 0.
+
+    Where dice seldom fall, two keys may well throw alike: so many are tried that 1e-9 is left that all do.
+    """
+    key, rate = subject.setting.options["key"], subject.setting.options["rate"]
+    one, again = (_output(subject, key) != 0 for _ in range(2))
     unlike = int((one != again).sum())
-    if subject.setting.options["rate"] == 0:
+    if rate == 0:
         return Measure(float(unlike), 0.0)
-    return Measure(float(unlike + (one == other).all()), 0.0, "" if (one != other).any() else "two keys, one mask")
+    alike = _dice(subject, one).size * math.log(rate**2 + (1 - rate) ** 2)  # the logarithm of one key's chance
+    others = range(key + 1, key + 1 + math.ceil(math.log(SIGNIFICANCE) / alike))
+    if any((one != (_output(subject, other) != 0)).any() for other in others):
+        return Measure(float(unlike), 0.0)
+    return Measure(float(unlike + 1), 0.0, f"one mask for {len(others) + 1} keys")
 
 
 def mask_gradient(subject: Subject) -> Measure:

@@ -36,7 +36,8 @@ def gradient(subject: Subject) -> Measure:
     return compare_all(gradients, subject.expected_gradients, subject.bounds[1])
 
 
-def _inner(a: Array, b: Array) -> float:
+def inner(a: Array, b: Array) -> float:
+    """The inner product, its sum rounded once."""
     return math.fsum((np.asarray(a, np.float64) * b).ravel().tolist())
 
 
@@ -53,11 +54,11 @@ def transpose(subject: Subject) -> Measure:
         along[place], without[place] = v, 0 * v
         (y, *_), _ = subject.run(along, u)
         (zero, *_), gradients = subject.run(without, u)
-        bound = sum(_inner(abs(u), subject.value_bounds(floats)[0]) for floats in (along, without))
-        bound += _inner(subject.gradient_bounds(subject.floats, u)[place], abs(v))
+        bound = sum(inner(abs(u), subject.value_bounds(floats)[0]) for floats in (along, without))
+        bound += inner(subject.gradient_bounds(subject.floats, u)[place], abs(v))
         # The inner products are themselves of rounded products.
-        bound += 2 * unit * (_inner(abs(u), abs(y) + abs(zero)) + _inner(abs(gradients[place]), abs(v)))
-        error = abs(math.fsum([_inner(u, y), -_inner(u, zero), -_inner(gradients[place], v)]))
+        bound += 2 * unit * (inner(abs(u), abs(y) + abs(zero)) + inner(abs(gradients[place]), abs(v)))
+        error = abs(math.fsum([inner(u, y), -inner(u, zero), -inner(gradients[place], v)]))
         measures.append(Measure(error, bound))
     return worst(measures)
 
@@ -95,14 +96,14 @@ def difference(subject: Subject) -> Measure:
         directions = _directions(subject, number, floats)
 
         def f(step: float, directions=directions) -> float:
-            return _inner(subject.run(_moved(floats, directions, step), u)[0][0], u)
+            return inner(subject.run(_moved(floats, directions, step), u)[0][0], u)
 
         def spread(step: float, directions=directions) -> float:
             moved = _moved(floats, directions, step)
-            values = _inner(subject.value_bounds(moved)[0], abs(u))
-            return values + UNIT["float64"] * sum(map(_inner, map(abs, gradients), map(abs, moved)))
+            values = inner(subject.value_bounds(moved)[0], abs(u))
+            return values + UNIT["float64"] * sum(map(inner, map(abs, gradients), map(abs, moved)))
 
-        slope = math.fsum(map(_inner, gradients, directions))
+        slope = math.fsum(map(inner, gradients, directions))
         measures.append(_along(f, slope, spread, subject.operation.step))
     return worst(measures)
 
@@ -124,13 +125,13 @@ def second_derivative(subject: Subject) -> Measure:
 
         def f(step: float, directions=directions) -> float:
             *moved, cotangent = _moved(arrays, directions, step)
-            return math.fsum(map(_inner, subject.run(moved, cotangent)[1], weights))
+            return math.fsum(map(inner, subject.run(moved, cotangent)[1], weights))
 
         def spread(step: float, directions=directions) -> float:
             *moved, cotangent = together = _moved(arrays, directions, step)
-            values = math.fsum(map(_inner, subject.gradient_bounds(moved, cotangent), map(abs, weights)))
-            return values + UNIT["float64"] * sum(map(_inner, map(abs, seconds), map(abs, together)))
+            values = math.fsum(map(inner, subject.gradient_bounds(moved, cotangent), map(abs, weights)))
+            return values + UNIT["float64"] * sum(map(inner, map(abs, seconds), map(abs, together)))
 
-        slope = math.fsum(map(_inner, seconds, directions))
+        slope = math.fsum(map(inner, seconds, directions))
         measures.append(_along(f, slope, spread, subject.operation.step))
     return worst(measures)

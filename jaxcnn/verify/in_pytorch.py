@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
+from torch import Tensor  # pyright: ignore[reportMissingImports]
 from torch.nn import functional as F  # pyright: ignore[reportMissingImports]
 
 from jaxcnn.verify.loops import loops
 from jaxcnn.verify.subject import Subject
-
-Tensor = torch.Tensor
 
 
 def both(subject: Subject) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
@@ -131,7 +130,7 @@ def avg_pool(x, window, stride=None, *, padding=0, dilation=1, ceil_mode=False, 
 
 def lp_pool(x, window, stride=None, *, p=2.0, padding=0, dilation=1, ceil_mode=False):
     window, stride, pairs, dilation = _geometry(x, window, stride, padding, dilation)
-    if set(dilation) != {1} or any(map(any, pairs)) or (x == 0).any():
+    if set(dilation) != {1} or any(map(any, pairs)) or (x == 0).any() or math.isinf(p):
         return None
     if ceil_mode:  # PyTorch divides its windows at the border by fewer places than it multiplies them with
         return None

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxcnn.errors import InputError
-from jaxcnn.verify import chance, checks, libraries, transformations, ways
+from jaxcnn.host.errors import InputError
+from jaxcnn.verify import chance, checks, libraries, locality, transformations, ways
 from jaxcnn.verify.bounds import Measure, wrong
 from jaxcnn.verify.operations import OPERATIONS
 from jaxcnn.verify.setting import Setting
@@ -27,10 +27,13 @@ CHECKS: dict[str, Check] = {
     "transpose": checks.transpose,
     "difference": checks.difference,
     "second derivative": checks.second_derivative,
+    "NaN": locality.nan,
     "jit": transformations.jit,
     "vmap": transformations.vmap,
     "scan": transformations.scan,
+    "jvp": transformations.jvp,
     "sharded": transformations.sharded,
+    "shard_map": transformations.shard_map,
     "PyTorch": libraries.pytorch,
     "Keras": libraries.keras,
     "survivors": chance.survivors,
@@ -79,7 +82,7 @@ def _applies(check: str, operation: Operation, setting: Setting, dtype: str, num
     if check == "transpose":
         return any(setting.arrays[i] is not None for i in operation.linear)
     if check in TRANSFORMATIONS:
-        return number % EVERY == 0 and (check != "sharded" or operation.examples)
+        return number % EVERY == 0 and (check not in ("sharded", "shard_map") or operation.examples)
     if check in libraries.PACKAGES:
         return libraries.has(check, operation.loop or operation.name)
     return True

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jaxcnn.errors import InputError
+from jaxcnn.host.errors import InputError
 
 FOLDER = Path(__file__).parents[2] / "tests" / "reference"
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxcnn.errors import InputError
-from jaxcnn.machine import machine, versions
-from jaxcnn.results import write_text
+from jaxcnn.host.errors import InputError
+from jaxcnn.host.files import write_text
+from jaxcnn.host.machine import machine, versions
 from jaxcnn.verify import libraries
 from jaxcnn.verify.ledger import CHECKS, Row
 from jaxcnn.verify.operations import OPERATIONS

@@ -30,6 +30,13 @@ def _spread(random: Random, shape: tuple[int, ...]) -> Array:
     return (places * max(4 / size, 0.01)).reshape(shape)
 
 
+def _sizes(random: Random, shape: tuple[int, ...]) -> Array:
+    """Values of either sign, whose sizes lie at least 0.01 from each other and from zero."""
+    size = int(np.prod(shape))
+    places = random.permutation(size) + 1
+    return (places * max(4 / size, 0.01) * random.choice([-1, 1], size)).reshape(shape)
+
+
 def _away_from_kinks(random: Random, shape: tuple[int, ...]) -> Array:
     x = random.normal(size=shape, scale=2.5)
     for kink in KINKS:
@@ -52,6 +59,7 @@ KINDS: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
     "shifted": lambda random, shape: random.normal(size=shape) + 0.5,
     "positive": lambda random, shape: random.uniform(0.5, 2, size=shape),
     "spread": _spread,
+    "sizes": _sizes,
     "smooth": _away_from_kinks,
     "ties": lambda random, shape: random.integers(-2, 3, size=shape).astype(float),
     "nan": _with_nan,

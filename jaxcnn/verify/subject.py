@@ -18,7 +18,7 @@ from jaxcnn.verify.setting import Random, Setting, draw
 
 Terms = tuple[int, tuple[int, ...]]
 DERIVATIVES = ("value", "gradient", "transpose", "difference", "second derivative")
-TRANSFORMATIONS = ("jit", "vmap", "scan", "sharded")
+TRANSFORMATIONS = ("jit", "vmap", "scan", "jvp", "sharded", "shard_map")
 LIBRARIES = ("PyTorch", "Keras")
 
 
@@ -52,7 +52,7 @@ class Operation:
     step: float = 2.0**-10
     function: Callable[..., Any] | None = None
     loop: str = ""
-    checks: tuple[str, ...] = (*DERIVATIVES, *TRANSFORMATIONS, *LIBRARIES)
+    checks: tuple[str, ...] = (*DERIVATIVES, "NaN", *TRANSFORMATIONS, *LIBRARIES)
     examples: bool = True
 
     def __call__(self, *arrays: Any, **options: Any) -> Any:
@@ -141,6 +141,21 @@ class Subject:
     def plain(self):
         return self.plainly(self.floats, self.cotangent)
 
+    def moved(self, floats: Sequence[Array], along: Sequence[Array]) -> tuple[Array, Array]:
+        """The first output, and how it moves as the arrays move along, by forward mode."""
+
+        def pair(floats, along):
+            return jax.jvp(lambda *given: self.call(*given)[0], tuple(floats), tuple(along))
+
+        given = ([jnp.asarray(array, self.dtype) for array in arrays] for arrays in (floats, along))
+        y, dy = jax.jit(pair)(*given)
+        return np.asarray(y), np.asarray(dy)
+
+    @property
+    def terms(self) -> int:
+        """How many there are in the longest sum of the value."""
+        return self._terms()[0]
+
     # What it should be, by the loops, and how far off it may be.
 
     def loop(self, suffix: str = "") -> Callable[..., Any] | None:
@@ -184,7 +199,8 @@ class Subject:
         assert loop is not None, f"tests/reference has no gradient of {self.operation.name}"
         return loop(cotangent, *self.full(floats), **self.setting.options)
 
-    def gradient_bounds(self, floats: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
+    def gradient_bounds(self, floats: Sequence[Array], cotangent: Array, more: int = 0) -> tuple[Array, ...]:
+        """Of sums with so many more terms."""
         special = self.loop("_gradient_magnitude")
         if special:
             sizes = special(cotangent, *self.full(floats), **self.setting.options)
@@ -192,7 +208,7 @@ class Subject:
             sizes = self.gradients([abs(array) for array in floats], abs(cotangent))
         # What padding shows of a place in several places comes back in several parts, each rounded.
         once = self._once and not isinstance(self.setting.options.get("padding_mode", 0.0), str)
-        bounds = tuple(self._share(n, once) * abs(a) for n, a in zip(self._terms()[1], sizes, strict=True))
+        bounds = tuple(self._share(n + more, once) * abs(a) for n, a in zip(self._terms()[1], sizes, strict=True))
         if not once:
             return bounds
         results = self.gradients(floats, cotangent)

@@ -1,4 +1,4 @@
-"""Checks that a transformed function is the function: jit, vmap, scan, and arrays spread over devices."""
+"""Checks that a transformed function is the function: jit, vmap, scan, forward mode, arrays spread over devices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxcnn.verify.bounds import Array, Measure, compare_all
+from jaxcnn.verify.bounds import UNIT, Array, Measure, compare, compare_all, worst
+from jaxcnn.verify.checks import inner
 from jaxcnn.verify.subject import Subject
 
 VARIANTS = 2
@@ -72,6 +73,22 @@ def scan(subject: Subject) -> Measure:
     return _one_by_one(subject, subject.run(floats, cotangents, scanned))
 
 
+def jvp(subject: Subject) -> Measure:
+    """<u, J v> by forward mode, and <J' u, v> by reverse mode, v being a direction of all arrays together; the bound is
+    that of the gradient, weighted by |v|, for both. The value beside it; twice its bound."""
+    u, floats, unit = subject.cotangent, subject.floats, UNIT["float64"]
+    along = [subject.normal(f"direction {number}", array.shape) for number, array in enumerate(floats)]
+    (y, *_), gradients = subject.plain
+    moved_y, moved = subject.moved(floats, along)
+    bound = unit * inner(abs(u), abs(moved))  # the inner products are themselves of rounded products
+    for g, v, reverse, forward in zip(
+        gradients, along, subject.bounds[1], subject.gradient_bounds(floats, u, subject.terms), strict=True
+    ):
+        bound += inner(reverse + forward + unit * abs(g), abs(v))
+    error = abs(math.fsum([inner(u, moved), *(-inner(g, v) for g, v in zip(gradients, along, strict=True))]))
+    return worst([compare(moved_y, y, 2 * subject.bounds[0][0]), Measure(error, bound)])
+
+
 def _spread(subject: Subject) -> tuple[Subject, int]:
     """The subject with examples enough for every device, and the number of devices it is spread over."""
     devices, examples = jax.device_count(), subject.setting.shape[0]
@@ -94,3 +111,35 @@ def sharded(subject: Subject) -> Measure:
     cotangent = jax.device_put(jnp.asarray(subject.cotangent, subject.dtype), split)
     ours = jax.tree.map(np.asarray, jax.jit(subject.both)(placed, cotangent))
     return _agreement(subject, ours, subject.plain)
+
+
+def shard_map(subject: Subject) -> Measure:
+    """Value and gradient inside jax.shard_map, which checks along which axes arrays vary, and of the examples of every
+    device alone; twice the bounds. The gradient of an array that all devices share is the sum of theirs."""
+    alone = "mask" in subject.setting.options or any(one and one.kind == "index" for one in subject.setting.arrays)
+    subject, devices = (subject, 1) if alone else _spread(subject)
+    mesh = Mesh(np.array(jax.devices()[:devices]), ("data",))
+    split, shared = P("data"), [P() for _ in subject.floats[1:]]
+    inside = jax.shard_map(
+        subject.both, mesh=mesh, in_specs=([split, *shared], split), out_specs=(split, (split, *shared))
+    )
+    values, gradients = subject.run(subject.floats, subject.cotangent, jax.jit(inside))
+    x, *others = subject.floats
+    plain, bounds = [], []
+    for part, cotangent in zip(np.split(x, devices), np.split(subject.cotangent, devices), strict=True):
+        floats = [part, *others]
+        plain.append(subject.plainly(floats, cotangent))
+        bounds.append((subject.value_bounds(floats), subject.gradient_bounds(floats, cotangent)))
+    expected, allowed = (
+        [*_joined(of_values), np.concatenate([first for first, *_ in of_gradients]), *map(sum, _rest(of_gradients))]
+        for of_values, of_gradients in (zip(*plain, strict=True), zip(*bounds, strict=True))
+    )
+    return compare_all([*values, *gradients], expected, [2 * bound for bound in allowed])
+
+
+def _joined(parts: Sequence[Sequence[Array]]) -> list[Array]:
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+def _rest(parts: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
+    return list(zip(*parts, strict=True))[1:]

@@ -61,6 +61,15 @@ STRIDED = Window((6, 7), (3, 3), 2, "half")
 UNEVEN = Window((5, 6), (3, 2), (2, 1), ((0, 2), (1, 0)))
 DILATED = Window((9, 8), (3, 2), (2, 3), (2, 1), (2, 3))
 DEEP = Window((5, 4, 4), (3, 2, 2), (2, 1, 2), 1)
+# Padding wider than the window reaches, so that a window sees nothing of the image: before it, after it, on both sides.
+FAR = (
+    Window((6,), (3,), 1, ((3, 1),)),
+    Window((5,), (2,), 2, ((1, 4),), 2),
+    Window((4, 5), (2, 3), 1, ((4, 0), (1, 5))),
+    Window((5, 6), (4, 5), 2, ((5, 6), (7, 2))),
+    Window((4, 3), (1, 1), (1, 2), ((2, 0), (0, 3))),
+    Window((3, 4, 2), (2, 1, 2), (1, 2, 1), ((3, 0), (2, 1), (0, 2)), (1, 1, 2)),
+)
 MANY = Window((1500,), (3,), 1, "half")  # places: a sum of so many in bfloat16 would stop growing
 GRID = (
     Window((7,), (3,)),
@@ -110,7 +119,7 @@ def random_window(random: Random) -> Window:
             WORDS[random.integers(len(WORDS))],
             int(random.integers(0, 3)),
             each(0, 2),
-            tuple(zip(each(0, 2), each(0, 2), strict=True)),
+            tuple(zip(each(0, 5), each(0, 5), strict=True)),
         )
         found = Window(sizes, window, stride, paddings[random.integers(len(paddings))], dilation)
         if found.fits:

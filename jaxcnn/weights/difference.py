@@ -10,8 +10,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn.errors import InputError
-from jaxcnn.forward import forward
+from jaxcnn.forward_pass import forward
+from jaxcnn.host.errors import InputError
 from jaxcnn.layout import Params
 from jaxcnn.spec import Spec
 

@@ -1,106 +1,93 @@
-"""Files of named arrays: safetensors, NumPy's, and PyTorch's through PyTorch itself."""
+"""Files of named arrays: safetensors, NumPy's and PyTorch's, read without running anything; and written."""
 
 from __future__ import annotations
 
-import json
+import math
 import os
-import pickle
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-from jaxcnn.errors import InputError
+from jaxcnn.host.errors import InputError
+from jaxcnn.host.paths import expanded
+from jaxcnn.weights.formats import OF_KERAS, Format, existing, format_of
+from jaxcnn.weights.hugging_face import files_in, is_weights_folder
+from jaxcnn.weights.pickle_names import Record
+from jaxcnn.weights.soundness import refuse_claims_of, sound
+from jaxcnn.weights.torch_files import read_pickle, read_tar, read_zip
+from jaxcnn.weights.torch_tensors import module_state
+from jaxcnn.weights.torch_writer import write_torch
 
-TORCH = (".pth", ".pt", ".th", ".bin")
 WRITABLE = (".safetensors", ".npz", ".pth")
-_DTYPES = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_,
-}  # fmt: skip
-_LARGEST_HEADER = 100_000_000  # the format's own limit, in bytes
+_SAFE_DTYPES = (
+    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16",
+    "uint8", "bool",
+)  # fmt: skip
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The named arrays in a file, by its ending: .safetensors, .npz, or .pth, .pt, .th and .bin with PyTorch.
+    """What a file holds: safetensors, .npz or any of PyTorch's, told apart by content. Nothing of it is ever run.
 
-    Nothing in a file is ever executed. A PyTorch file may hold more than a state dict: what it holds is returned.
+    A folder of the Hugging Face Hub is read as the file or the files of weights in it. A PyTorch file may hold more
+    than a state dict: what it holds is returned, arrays for tensors, a `Record` for what is neither a number nor a
+    container. A whole model that was saved gives its state dict.
 
     Raises:
-      InputError: the file is missing, damaged, of another format, or wants to run code; or PyTorch is not installed.
+      InputError: the file is missing, damaged or of another format; it wants to run code; it claims more than it has.
     """
-    file = Path(path)
-    reader = {".safetensors": _read_safetensors, ".npz": _read_npz, **dict.fromkeys(TORCH, _read_torch)}.get(
-        file.suffix
-    )
-    if not file.is_file():
-        raise InputError(f"{file} is a folder" if file.is_dir() else f"there is no file of weights {file}")
-    if reader is None:
-        raise InputError(f"{file} must end in .safetensors, .npz, {', '.join(TORCH)} to be read as weights")
-    return reader(file)
+    if is_weights_folder(path):
+        return {name: array for file in files_in(expanded(path)) for name, array in read(file).items()}
+    file = existing(path)
+    format = format_of(file)
+    if format in OF_KERAS:
+        raise InputError(f"{file} is a file of Keras's weights: from_keras reads it, for a network of Keras's")
+    readers = {
+        Format.SAFETENSORS: _read_safetensors, Format.NPZ: _read_npz, Format.TORCH_ZIP: read_zip,
+        Format.TORCH_PICKLE: read_pickle, Format.TORCH_TAR: read_tar,
+    }  # fmt: skip
+    with sound(file, format.value):
+        held = readers[format](file)
+        if isinstance(held, Record):
+            held = module_state(held) or held
+    if not isinstance(held, Mapping):
+        what = held.name if isinstance(held, Record) else type(held).__name__
+        raise InputError(f"{file} holds a {what[:100]}, not a dict of tensors")
+    return dict(held)
 
 
 def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError, safe_open
+
     try:
-        data = np.memmap(file, np.uint8, "r") if file.stat().st_size else np.empty(0, np.uint8)
-        (size,) = struct.unpack("<Q", data[:8].tobytes())
-        if size > min(_LARGEST_HEADER, len(data) - 8):
-            raise ValueError(f"its header would have {size:,} bytes")
-        header = json.loads(data[8 : 8 + size].tobytes())
-        body = data[8 + size :]
-        return {name: _tensor(body, entry) for name, entry in header.items() if name != "__metadata__"}
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
-        raise InputError(f"{file} is not a sound safetensors file: {error}") from error
-
-
-def _tensor(body: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
-    first, last = entry["data_offsets"]
-    if not 0 <= first <= last <= len(body):
-        raise ValueError(f"it ends before byte {last:,} of its tensors")
-    if entry["dtype"] not in _DTYPES:
-        raise ValueError(f"numbers of type {entry['dtype']} are not read, only {', '.join(_DTYPES)}")
-    if min(entry["shape"], default=0) < 0:
-        raise ValueError(f"no tensor has the shape {entry['shape']}")
-    return np.array(body[first:last]).view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        with safe_open(file, "numpy") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118  # it is no dict
+    except AttributeError as error:  # a type of numbers that NumPy does not have
+        raise ValueError(f"{str(error).rpartition(' ')[2]} is a type of numbers that is not read") from error
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(file):  # np.load would take it for a pickle, and advise to run it
-        raise InputError(f"{file} is not a sound .npz file of arrays: it is no zip archive")
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{file} is not a sound .npz file of arrays: {error}") from error
+    with zipfile.ZipFile(file) as archive:
+        refuse_claims_of(archive, file)
+        return {entry.filename.removesuffix(".npy"): _read_npy(archive, entry) for entry in archive.infolist()}
 
 
-def _read_torch(file: Path) -> dict[str, Any]:
-    try:
-        import torch  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise InputError(
-            f"{file} is read with PyTorch, which is not installed: pip install torch, or give a .safetensors file"
-        ) from None
-    try:
-        held = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0].split(" was not")[0]
-        if "operand" in refused:  # a web page, for example, or a pickle that PyTorch has not written
-            raise InputError(f"{file} is not a sound PyTorch file: it is in none of its formats") from error
-        raise InputError(f"{file} holds more than tensors, and was not run: {refused}") from error
-    except Exception as error:  # for broken files PyTorch raises RuntimeError, EOFError, KeyError, ...
-        why = str(error).splitlines()[0][:200] if isinstance(error, RuntimeError) else "it is in none of its formats"
-        raise InputError(f"{file} is not a sound PyTorch file: {why}") from error
-    if not isinstance(held, Mapping):
-        raise InputError(f"{file} holds a {type(held).__name__}, not a dict of tensors")
-    return dict(held)
+def _read_npy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(entry) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(stream)
+        held = entry.file_size - stream.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{entry.filename} holds objects, which would have to be run")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > held:
+        raise ValueError(f"{entry.filename} claims more numbers than it has")
+    with archive.open(entry) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -111,50 +98,37 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> Non
     file = Path(path)
     if file.suffix not in WRITABLE:
         raise InputError(f"{file} must end in {', '.join(WRITABLE)}")
+    if not file.parent.is_dir():
+        raise InputError(f"{file} cannot be written: there is no folder {file.parent}")
     partial = file.with_name(f".{file.name}.partial{file.suffix}")
     try:
-        {".safetensors": _write_safetensors, ".npz": _write_npz, ".pth": _write_torch}[file.suffix](partial, arrays)
+        {".safetensors": _write_safetensors, ".npz": _write_npz, ".pth": write_torch}[file.suffix](partial, arrays)
         os.replace(partial, file)
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror or error}") from error
-    except RuntimeError as error:  # what PyTorch makes of an OSError
-        raise InputError(f"{file} cannot be written: {str(error).splitlines()[0]}") from error
+    except ValueError as error:
+        raise InputError(str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _write_safetensors(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    names = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
-    header, start = {}, 0
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
     for name, array in arrays.items():
-        if array.dtype not in names:
-            raise InputError(f"{name} is of {array.dtype}, which safetensors does not have")
-        header[name] = {
-            "dtype": names[array.dtype],
-            "shape": list(array.shape),
-            "data_offsets": [start, start + array.nbytes],
-        }
-        start += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # so that the tensors are aligned
-    with open(file, "wb") as stream:
-        stream.write(struct.pack("<Q", len(text)) + text)
-        for array in arrays.values():
-            stream.write(array.tobytes())
+        if array.dtype.name not in _SAFE_DTYPES:
+            raise ValueError(f"{name} is of {array.dtype}, which safetensors does not have")
+    try:
+        save_file({name: np.array(array, order="C") for name, array in arrays.items()}, file)
+    except SafetensorError as error:  # what the library makes of an OSError
+        raise OSError(str(error)) from error
 
 
 def _write_npz(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
     if strange := [name for name, array in arrays.items() if array.dtype.kind == "V"]:
-        raise InputError(f"{strange[0]} is of {arrays[strange[0]].dtype}, which .npz does not keep: write .safetensors")
+        raise ValueError(f"{strange[0]} is of {arrays[strange[0]].dtype}, which .npz does not keep: write .safetensors")
     with zipfile.ZipFile(file, "w") as archive:  # np.savez would take a name such as "file" for its own argument
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
-
-
-def _write_torch(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    try:
-        import torch  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise InputError("a .pth file is written with PyTorch, which is not installed: write .safetensors") from None
-    torch.save({name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}, file)

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from jaxcnn.layout import times
+from jaxcnn.weights.pickle_names import Record
 
 SHOWN = 4
 
@@ -55,8 +56,10 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
     if hasattr(value, "detach"):  # PyTorch's tensors
         value = value.detach().cpu()
         value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+    if isinstance(value, Record):
+        raise ValueError(f"{name} is no array of real numbers but {value.name[:100]}")
     array = np.asarray(value)
-    if not (array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"):
+    if not (array.dtype.kind in "biuf" or array.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2")):
         kind = f"{type(value).__name__} of {array.dtype}" if hasattr(value, "dtype") else type(value).__name__
         raise ValueError(f"{name} is no array of real numbers but {kind}")
     return array

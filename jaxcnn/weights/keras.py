@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -11,13 +12,14 @@ import numpy as np
 from jax import Array
 
 from jaxcnn import rewrite
-from jaxcnn.layout import Params, Shape, init
+from jaxcnn.layout import Params, Shape, example_shape, init
 from jaxcnn.spec import Spec
 from jaxcnn.weights.fit import as_numpy, as_parameter, refuse_unless_fitting
-from jaxcnn.weights.keras_files import Stored, read_keras
+from jaxcnn.weights.keras_files import NORMALIZATION, Stored, read_keras
 from jaxcnn.weights.keras_order import KerasLayer, keras_layers
 
 Pair = tuple[KerasLayer | None, Stored | None]
+"""A layer of the network and one of the file that belong together; None where the other has no partner."""
 
 
 def from_keras(
@@ -31,7 +33,8 @@ def from_keras(
     """The parameters and statistics of a network from the weights of a Keras model.
 
     A layer of the file and one of ours are the same where the file's name is our path with "_" for "."; the others are
-    matched by Keras's own order of layers (see `keras_order`), within each kind where the file knows the kinds.
+    matched by Keras's own order of layers (see `keras_order`), within each kind where the file knows the kinds. A model
+    in the model stands for its layers; a Normalization is left out, and what it does to images said on standard error.
 
     Args:
       net: the spec: a network of Keras's, or with `variant="keras"`.
@@ -52,30 +55,58 @@ def from_keras(
         raise ValueError(f"head is 'load' or 'new', not {head!r}")
     if head == "new" and rng is None:
         raise ValueError("a new head needs a key: from_keras(..., head='new', rng=jax.random.key(0))")
+    shape = example_shape(shape)
     orders = [keras_layers(net, shape), keras_layers(net, shape, reverse_sums=True)]
     drawn = _layer_of(rewrite.head(net), orders[0]) if head == "new" else None
-    if isinstance(source, str | os.PathLike):
-        about, stored = os.fspath(source), read_keras(source)
-        every = [_matched(order, stored) for order in orders]
-    else:
-        arrays = [as_numpy(value, f"array {index}") for index, value in enumerate(source)]
-        about, every = "the list of arrays", [_cut(order, arrays) for order in orders]
-    fitting = [pairs for pairs in every if not any(_problems(pairs, drawn))]
-    if not fitting:
-        problems = min((_problems(pairs, drawn) for pairs in every), key=lambda groups: sum(map(len, groups)))
-        refuse_unless_fitting(f"{about} does", *problems, _hint(net, orders[0], every))
-    _refuse_ambiguous(about, fitting)
+    about, pairings = _pairings(source, orders)
+    pairs = _fitting(about, pairings, net, orders[0], drawn)
     new = init(net, rng, shape) if drawn is not None and rng is not None else ({}, {})
     trees: tuple[Params, Params] = ({}, {})
-    for layer, found in fitting[0]:
-        for index, (_, _, path, ours, our_shape, trainable) in enumerate(layer.variables if layer else ()):
+    for layer, stored in pairs:
+        for index, variable in enumerate(layer.variables if layer else ()):
+            which = 0 if variable.trainable else 1
             if layer and layer.name == drawn:
-                value = new[not trainable][path][ours]
+                value = new[which][variable.path][variable.ours]
             else:
-                assert found is not None  # or it would have been a problem
-                value = as_parameter(found.arrays[index].reshape(our_shape))
-            trees[not trainable].setdefault(path, {})[ours] = value
+                assert stored is not None  # or `_fitting` would have refused
+                value = as_parameter(stored.arrays[index].reshape(variable.our_shape))
+            trees[which].setdefault(variable.path, {})[variable.ours] = value
     return trees
+
+
+def _pairings(
+    source: Iterable[Any] | str | os.PathLike[str], orders: Sequence[Sequence[KerasLayer]]
+) -> tuple[str, list[list[Pair]]]:
+    """What was read, in words, and for each order of our layers how the file's belong to them."""
+    if isinstance(source, str | os.PathLike):
+        stored = read_keras(source)
+        for layer in stored:
+            if layer.kind == NORMALIZATION:
+                mean, variance = (np.array2string(array.ravel()[:3], precision=4) for array in layer.arrays[:2])
+                print(
+                    f"jaxcnn: {os.fspath(source)}: left out its layer {layer.name or layer.kind}; the network wants "
+                    f"images minus the mean {mean}, divided by the root of the variance {variance}",
+                    file=sys.stderr,
+                )
+        stored = [layer for layer in stored if layer.kind != NORMALIZATION]
+        return os.fspath(source), [_matched(order, stored) for order in orders]
+    if not isinstance(source, Iterable):
+        what = type(source).__name__
+        raise ValueError(f"the weights are a file or the list that model.get_weights() returns, not {what}")
+    arrays = [as_numpy(value, f"array {index}") for index, value in enumerate(source)]
+    return "the list of arrays", [_cut(order, arrays) for order in orders]
+
+
+def _fitting(
+    about: str, pairings: Sequence[list[Pair]], net: Spec, layers: Sequence[KerasLayer], drawn: str | None
+) -> list[Pair]:
+    """The pairs of the order that fits. Raises ValueError where none does, or two do and disagree."""
+    fitting = [pairs for pairs in pairings if not any(_problems(pairs, drawn))]
+    if not fitting:
+        problems = min((_problems(pairs, drawn) for pairs in pairings), key=lambda groups: sum(map(len, groups)))
+        refuse_unless_fitting(f"{about} does", *problems, _hint(net, layers, pairings))
+    _refuse_ambiguous(about, fitting)
+    return fitting[0]
 
 
 def _layer_of(path: str, layers: Sequence[KerasLayer]) -> str:
@@ -83,13 +114,13 @@ def _layer_of(path: str, layers: Sequence[KerasLayer]) -> str:
     return next(layer.name for layer in layers if any(variable.path == path for variable in layer.variables))
 
 
-def _hint(net: Spec, layers: Sequence[KerasLayer], every: Sequence[Sequence[Pair]]) -> str:
+def _hint(net: Spec, layers: Sequence[KerasLayer], pairings: Sequence[Sequence[Pair]]) -> str:
     """What would help where nothing but the classifier does not fit."""
     try:
         name = _layer_of(rewrite.head(net), layers)
     except ValueError:  # no classifier
         return ""
-    fits = any(not any(_problems(pairs, name)) for pairs in every)
+    fits = any(not any(_problems(pairs, name)) for pairs in pairings)
     return "; head='new' loads all but the classifier" if fits else ""
 
 

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from jaxcnn.layout import Layout, Row, Shape, walk
-from jaxcnn.spec import BatchNorm, Conv, ConvTranspose, Dense, Graph, Identity, LayerNorm, Spec, join_path
+from jaxcnn.spec import BatchNorm, Conv, ConvTranspose, Dense, Identity, LayerNorm, Spec, Step, interpret, steps
 
 _KINDS = {Dense: "dense", BatchNorm: "batch_normalization", LayerNorm: "layer_normalization"}
 
@@ -47,8 +47,7 @@ def keras_layers(net: Spec, shape: Shape, reverse_sums: bool = False) -> list[Ke
     the other one.
     """
     rows = {row.path: row for row in walk(net, shape) if row.layout.params or row.layout.stats}
-    ops: list[_Op] = [_Op(())]
-    output = _gather(net, "", 0, rows, ops, reverse_sums)
+    ops, output = _gather(net, rows, reverse_sums)
     depth = [-1] * len(ops)
     depth[output] = 0
     for index in range(len(ops) - 1, -1, -1):
@@ -66,30 +65,40 @@ def keras_layers(net: Spec, shape: Shape, reverse_sums: bool = False) -> list[Ke
     return [_layer(ops[index].rows) for index in order if ops[index].rows]
 
 
-def _gather(spec: Spec, path: str, source: int, rows: dict[str, Row], ops: list[_Op], reverse: bool) -> int:
-    """Append the operations of `spec`, which reads operation `source`; returns the one that is its output."""
+def _gather(net: Spec, rows: dict[str, Row], reverse_sums: bool) -> tuple[list[_Op], int]:
+    """The operations of a network as Keras counts them, the input first, and which one is the output."""
+    ops = [_Op(())]
+    separable = _separable(net)
 
     def append(*parents: int, leaves: tuple[Row, ...] = ()) -> int:
         ops.append(_Op(parents, leaves))
         return len(ops) - 1
 
-    if not isinstance(spec, Graph):
-        if isinstance(spec, Identity):
+    def leaf(step: Step, source: int) -> int:
+        if isinstance(step.leaf, Identity):
             return source
-        if isinstance(spec, Conv) and _padded_apart(spec):
+        row = (rows[step.path],) if step.path in rows else ()
+        if step.position in separable and step.position[-1] == 1:  # one layer with the depthwise one before it
+            ops[source] = ops[source]._replace(rows=ops[source].rows + row)
+            return source
+        if isinstance(step.leaf, Conv) and _padded_apart(step.leaf) and step.position not in separable:
             source = append(source)
-        return append(source, leaves=(rows[path],) if path in rows else ())
-    if [node.name for node in spec.nodes] == ["depthwise", "pointwise"]:
-        return append(source, leaves=tuple(rows[join_path(path, node.name)] for node in spec.nodes))
-    values = {"in": source}
-    for node in spec.nodes:
-        inputs = [values[name] for name in node.inputs]
-        if len(inputs) > 1:
-            merged = append(*(reversed(inputs) if reverse and node.merge == "sum" else inputs))
-        else:
-            merged = inputs[0]
-        values[node.name] = _gather(node.spec, join_path(path, node.name), merged, rows, ops, reverse)
-    return values[spec.nodes[-1].name]
+        return append(source, leaves=row)
+
+    def merge(how: str, sources: list[int]) -> int:
+        return append(*(reversed(sources) if reverse_sums and how == "sum" else sources))
+
+    output = interpret(net, 0, leaf, merge)
+    return ops, output
+
+
+def _separable(net: Spec) -> set[tuple[int, ...]]:
+    """The positions of the two halves of every separable convolution: a graph of nothing else."""
+    names: dict[tuple[int, ...], list[str]] = {}
+    for step in steps(net):
+        names.setdefault(step.position[:-1], []).append(step.path.rpartition(".")[2])
+    pairs = [graph for graph, inside in names.items() if inside == ["depthwise", "pointwise"]]
+    return {(*graph, index) for graph in pairs for index in (0, 1)}
 
 
 def _padded_apart(conv: Conv) -> bool:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcnn.errors import InputError
+from jaxcnn.data.images import read_image
+from jaxcnn.data.resize import Interpolation, center, covers, resize
+from jaxcnn.host.errors import InputError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -23,31 +25,32 @@ class Preprocessing:
 
     resize: int = 256
     crop: int = 224
-    interpolation: str = "bilinear"
+    interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     high: float = 1.0
     channels: str = "rgb"
     classes: tuple[str, ...] = field(default=(), repr=False)
 
-    def __call__(self, image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
-        """One image, a file or uint8 (H, W, 3), as float32 (crop, crop, 3). Raises InputError for what is no image."""
-        from PIL import Image
+    def __post_init__(self) -> None:
+        if self.resize and self.resize < self.crop:
+            raise ValueError(f"resize {self.resize} is less than the crop of {self.crop}: it is 0, or at least as much")
 
-        picture = _opened(image)
-        width, height = picture.size
-        if self.resize:
-            short = min(width, height)
-            size = int(self.resize * width / short), int(self.resize * height / short)
-        else:
-            size = self.crop, self.crop
-        if size != picture.size:
-            filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-            picture = picture.resize(size, filters[self.interpolation])  # Pillow averages what it shrinks (antialias)
-        # Half a pixel goes to the even side, as in torchvision.
-        left, top = (round((side - self.crop) / 2) for side in size)
-        picture = picture.crop((left, top, left + self.crop, top + self.crop))
-        return self.normalize(np.asarray(picture))
+    def __call__(self, image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
+        """One image, a file or uint8 (H, W, 3), as float32 (crop, crop, 3).
+
+        A file is read as training reads it: upright, in color, 16 bits scaled to 8. Raises InputError for what is no
+        image.
+        """
+        pixels = _opened(image)
+        size = self.crop, self.crop
+        whole = covers(pixels, (self.resize, self.resize)) if self.resize else size
+        try:
+            # Pillow averages what it shrinks (antialias), and half a pixel goes to the even side, as in torchvision.
+            return self.normalize(center(resize(pixels, whole, self.interpolation), size))
+        except InputError as error:
+            where = "" if isinstance(image, np.ndarray) else f"{os.fspath(image)}: "
+            raise InputError(f"{where}{error}") from None
 
     def normalize(self, image: np.ndarray) -> np.ndarray:
         """Pixels uint8 (..., 3), red first, as the float32 that the network takes."""
@@ -56,20 +59,12 @@ class Preprocessing:
         return (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
 
 
-def _opened(image: str | os.PathLike[str] | np.ndarray):
-    from PIL import Image
-
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise InputError(f"an image is uint8 (H, W, 3), not {image.dtype} of shape {image.shape}")
-        return Image.fromarray(image)
-    try:
-        with Image.open(image) as file:
-            return file.convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"there is no image {os.fspath(image)}") from None
-    except Exception as error:  # for broken files Pillow raises OSError, SyntaxError, ValueError, ...
-        raise InputError(f"{os.fspath(image)} cannot be read as an image: {error}") from error
+def _opened(image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
+    if not isinstance(image, np.ndarray):
+        return read_image(image, channels=3)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(f"an image is uint8 (H, W, 3), not {image.dtype} of shape {image.shape}")
+    return image
 
 
 def keras_preprocessing(mode: str, size: int) -> Preprocessing:

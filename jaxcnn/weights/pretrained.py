@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,12 +14,14 @@ from typing import Any, Literal, NamedTuple
 from jax import Array
 
 from jaxcnn import zoo
-from jaxcnn.errors import InputError
+from jaxcnn.host.errors import InputError
 from jaxcnn.layout import Params, Shape, walk
 from jaxcnn.spec import Spec
 from jaxcnn.weights.download import cache_folder, download
+from jaxcnn.weights.formats import OF_KERAS, existing, format_of
+from jaxcnn.weights.hugging_face import is_weights_folder
 from jaxcnn.weights.keras import from_keras
-from jaxcnn.weights.keras_files import KERAS_ENDINGS
+from jaxcnn.weights.keras_files import KERAS_ENDINGS, require_h5py
 from jaxcnn.weights.preprocessing import Preprocessing, imagenet_classes, keras_preprocessing
 from jaxcnn.weights.published import PUBLISHED, Published
 from jaxcnn.weights.torch import from_torch
@@ -43,18 +46,20 @@ def pretrained(
     shape: Shape | None = None,
     rng: Array | None = None,
     cache: str | os.PathLike[str] | None = None,
+    key: str | None = None,
     **options: Any,
 ) -> Pretrained:
     """A network of the zoo with its published weights.
 
     Args:
       name: as `create` takes it.
-      weights: "imagenet", or "imagenet_v2" where torchvision trained longer: downloaded into `cache` once; or a file,
-        of PyTorch's or Keras's weights.
+      weights: "imagenet", or "imagenet_v2" where torchvision trained longer: downloaded into `cache` once; or a file
+        of PyTorch's or Keras's weights, or a folder of the Hugging Face Hub.
       classes: of a new classifier, drawn with `rng`; None keeps the published one.
       shape: (H, W, C) of one example; the network's own by default.
       rng: the key of a new classifier.
       cache: the folder of downloaded files; $XDG_CACHE_HOME/jaxcnn/weights by default.
+      key: which state dict of a file that has several; see `from_torch`.
       options: those of the network.
 
     Returns:
@@ -75,24 +80,26 @@ def pretrained(
     if classes is not None:
         preprocessing = replace(preprocessing, classes=())
     file = weights_file(name, weights, cache, options)
-    params, batch_stats = load_weights(net, file, shape, head="load" if classes is None else "new", rng=rng)
+    params, batch_stats = load_weights(net, file, shape, head="load" if classes is None else "new", rng=rng, key=key)
     return Pretrained(net, params, batch_stats, preprocessing)
 
 
 def load_weights(
     net: Spec, file: str | os.PathLike[str], shape: Shape, *, head: Literal["load", "new"] = "load",
-    rng: Array | None = None,
+    rng: Array | None = None, key: str | None = None,
 ) -> tuple[Params, Params]:  # fmt: skip
-    """The parameters and statistics in a file of PyTorch's or Keras's weights, which its ending tells apart.
+    """The parameters and statistics in a file of PyTorch's or Keras's weights, which its content tells apart.
 
     Auxiliary heads in the file are left out where the network has none. Arguments, result and errors are otherwise
     those of `from_torch` and `from_keras`.
     """
-    if os.fspath(file).endswith(KERAS_ENDINGS):
+    if not is_weights_folder(file) and format_of(existing(file)) in OF_KERAS:
+        if key is not None:
+            raise ValueError(f"{os.fspath(file)} is a file of Keras's weights, which has no key={key!r}")
         return from_keras(net, file, shape, head=head, rng=rng)
     paths = [row.path for row in walk(net, shape)]
     ignore = tuple(start for start in AUXILIARY if not any(path.startswith(start) for path in paths))
-    return from_torch(net, file, shape, head=head, rng=rng, ignore=ignore)
+    return from_torch(net, file, shape, head=head, rng=rng, ignore=ignore, key=key)
 
 
 def weights_file(
@@ -103,13 +110,13 @@ def weights_file(
 
     $JAXCNN_WEIGHTS_MIRROR is the URL of a folder to download from instead of the publishers'.
 
-    Raises InputError: there are no such weights, they are of another variant of the network than that in `options`, or
-    they cannot be downloaded.
+    Raises InputError: there are no such weights, they are of another variant of the network than that in `options`,
+    what reads them is not installed, or they cannot be downloaded.
     """
     found = PUBLISHED.get((name, str(weights)))
     _check_variant(name, weights, found, options or {})
     if found is None:
-        if Path(weights).suffix or Path(weights).exists() or len(Path(weights).parts) > 1:
+        if Path(weights).suffix or os.path.exists(weights) or len(Path(weights).parts) > 1:
             return Path(weights)
         here = sorted(published for other, published in PUBLISHED if other == name)
         others = "" if here else f" (there are for: {', '.join(sorted({other for other, _ in PUBLISHED}))})"
@@ -121,7 +128,10 @@ def weights_file(
         raise InputError(f"$JAXCNN_WEIGHTS_MIRROR must be a URL, such as http://host/folder, not {base!r}")
     file = found.url.rpartition("/")[2]
     url = f"{base.rstrip('/')}/{file}" if base else found.url
-    return download(url, Path(cache or cache_folder()) / file, found.digest, lambda line: print(line, file=sys.stderr))
+    if file.endswith(KERAS_ENDINGS):
+        require_h5py(url)  # rather now than when it has come
+    say = partial(print, file=sys.stderr)
+    return download(url, Path(cache or cache_folder()) / file, found.digest, found.largest, say)
 
 
 def _check_variant(
@@ -131,7 +141,7 @@ def _check_variant(
     if name not in zoo.NETWORKS or "variant" not in signature(zoo.NETWORKS[name].build).parameters:
         return
     ours = options.get("variant", "torchvision")
-    of_keras = os.fspath(weights if found is None else found.url).endswith(KERAS_ENDINGS)
+    of_keras = os.fspath(weights if found is None else found.url).lower().endswith(KERAS_ENDINGS)
     theirs = "keras" if of_keras else "torchvision" if found else ours  # a file of arrays may be of either
     if theirs != ours:
         raise InputError(

@@ -43,6 +43,16 @@ def mnasnet0_5(classes: int = 1000) -> Graph:
     return _mnasnet(0.5, classes)
 
 
+def mnasnet0_75(classes: int = 1000) -> Graph:
+    """MnasNet with three quarters of the channels: 3,170,208 parameters."""
+    return _mnasnet(0.75, classes)
+
+
 def mnasnet1_0(classes: int = 1000) -> Graph:
     """MnasNet as searched for: 4,383,312 parameters."""
     return _mnasnet(1.0, classes)
+
+
+def mnasnet1_3(classes: int = 1000) -> Graph:
+    """MnasNet with 1.3 times the channels: 6,282,256 parameters."""
+    return _mnasnet(1.3, classes)

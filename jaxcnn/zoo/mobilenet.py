@@ -24,10 +24,10 @@ from jaxcnn.spec import (
 from jaxcnn.zoo.options import check_choice
 
 
-def round_channels(width: float) -> int:
-    """The nearest multiple of 8, at least 8, that is not more than a tenth below `width`."""
-    rounded = max(8, int(width + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * width else rounded + 8
+def round_channels(width: float, divisor: int = 8) -> int:
+    """The nearest multiple of `divisor`, at least that, that is not more than a tenth below `width`."""
+    rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * width else rounded + divisor
 
 
 def mobilenet(classes: int = 1000, width: float = 1.0) -> Graph:

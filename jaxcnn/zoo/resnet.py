@@ -116,6 +116,16 @@ def resnext101_32x8d(classes: int = 1000, stem: str = "imagenet") -> Graph:
     return _resnet((3, 4, 23, 3), _bottleneck(8, 32), classes, stem)
 
 
+def resnext101_64x4d(classes: int = 1000, stem: str = "imagenet") -> Graph:
+    """ResNet-101 whose 3x3 convolutions have 64 groups of 4 channels: 83,455,272 parameters."""
+    return _resnet((3, 4, 23, 3), _bottleneck(4, 64), classes, stem)
+
+
 def wide_resnet50_2(classes: int = 1000, stem: str = "imagenet") -> Graph:
     """ResNet-50 with twice the channels inside its bottlenecks: 68,883,240 parameters."""
     return _resnet((3, 4, 6, 3), _bottleneck(128), classes, stem)
+
+
+def wide_resnet101_2(classes: int = 1000, stem: str = "imagenet") -> Graph:
+    """ResNet-101 with twice the channels inside its bottlenecks: 126,886,696 parameters."""
+    return _resnet((3, 4, 23, 3), _bottleneck(128), classes, stem)

@@ -72,13 +72,13 @@ def _unit_v2(after: int, stride: int) -> Graph:
     return concat(branch1=shortcut, branch2=body, then=Shuffle(2))
 
 
-def _shufflenet_v2(width: int, classes: int) -> Graph:
+def _shufflenet_v2(width: int, classes: int, last: int = 1024) -> Graph:
     stages: dict[str, Spec] = {}
     for number, repeats in enumerate(_REPEATS):
         after = width << number
         stages[f"stage{number + 2}"] = seq(_unit_v2(after, 2), *[_unit_v2(after, 1)] * (repeats - 1))
-    last = seq(Conv(1024, 1), BatchNorm(), Act())
-    return seq(**_stem(), **stages, conv5=last, avgpool=GlobalPool(), fc=Dense(classes))
+    head = seq(Conv(last, 1), BatchNorm(), Act())
+    return seq(**_stem(), **stages, conv5=head, avgpool=GlobalPool(), fc=Dense(classes))
 
 
 def shufflenet_v2_x0_5(classes: int = 1000) -> Graph:
@@ -89,3 +89,13 @@ def shufflenet_v2_x0_5(classes: int = 1000) -> Graph:
 def shufflenet_v2_x1_0(classes: int = 1000) -> Graph:
     """Units that shuffle one half of their channels past the other; 116 channels in stage 2: 2,278,604 parameters."""
     return _shufflenet_v2(116, classes)
+
+
+def shufflenet_v2_x1_5(classes: int = 1000) -> Graph:
+    """Units that shuffle one half of their channels past the other; 176 channels in stage 2: 3,503,624 parameters."""
+    return _shufflenet_v2(176, classes)
+
+
+def shufflenet_v2_x2_0(classes: int = 1000) -> Graph:
+    """Units that shuffle one half of their channels past the other; 244 channels in stage 2: 7,393,996 parameters."""
+    return _shufflenet_v2(244, classes, 2048)

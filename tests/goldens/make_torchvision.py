@@ -49,7 +49,7 @@ def built(models, name: str) -> torch.nn.Module:
         options["transform_input"] = False
     module = getattr(models, name)(weights=None, **options).eval()
     shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    weights = {key: torch.from_numpy(value) for key, value in rule.torch_weights(shapes).items()}
+    weights = {key: torch.from_numpy(value) for key, value in rule.torch_weights(shapes, name).items()}
     state = module.state_dict()
     state.update(weights)  # in place: MNASNet wants to see the metadata
     module.load_state_dict(state)
@@ -78,7 +78,8 @@ def goldens(models, name: str) -> dict[str, np.ndarray]:
 
     for path in inner_paths(name, module):
         module.get_submodule(path).register_forward_hook(note(path))
-    results = {}
+    shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    results = {f"{name}/state": np.array(rule.state_digest(shapes))}
     with torch.no_grad():
         for number, size in enumerate(rule.sizes(name, NETWORKS[name].input, "torchvision")):
             x = torch.from_numpy(rule.image(size)).movedim(-1, 1).contiguous()

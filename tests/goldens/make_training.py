@@ -36,7 +36,7 @@ def built(models, name: str) -> torch.nn.Module:
         if type(part).__name__ == "StochasticDepth":
             part.p = 0.0  # type: ignore[assignment]
     shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    weights = {key: torch.from_numpy(value) for key, value in rule.torch_weights(shapes).items()}
+    weights = {key: torch.from_numpy(value) for key, value in rule.torch_weights(shapes, name).items()}
     state = module.state_dict()
     state.update(weights)  # in place: MNASNet wants to see the metadata
     module.load_state_dict(state)

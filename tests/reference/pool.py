@@ -144,8 +144,11 @@ def lp_pool(
     x: Array, window: Any, stride: Any = None, *, p: float = 2.0, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False,
 ) -> Array:  # fmt: skip
-    """(sum |x|^p)^(1/p) over every window."""
-    output, places, _ = _windows(x, window, stride, padding, dilation, ceil_mode)
+    """(sum |x|^p)^(1/p) over every window; the greatest |x| where p is infinite."""
+    options: dict[str, Any] = {"padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    if p == np.inf:
+        return max_pool(np.abs(x), window, stride, **options)
+    output, places, _ = _windows(x, window, stride, **options)
     total = np.zeros((len(x), *output, x.shape[-1]))
     for q, window_places in places.items():
         for a in window_places:
@@ -160,8 +163,10 @@ def lp_pool_gradient(
 ) -> tuple[Array]:  # fmt: skip
     """g sign(x) (|x| / y)^(p-1), and 0 where the window holds nothing but zeros."""
     options: dict[str, Any] = {"padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    if p == np.inf:
+        return (np.sign(x) * max_pool_gradient(g, np.abs(x), window, stride, **options)[0],)
     y = lp_pool(x, window, stride, p=p, **options)
-    _, places, _ = _windows(x, window, stride, padding, dilation, ceil_mode)
+    _, places, _ = _windows(x, window, stride, **options)
     dx = np.zeros(x.shape)
     for q, window_places in places.items():
         norm = np.where(y[:, *q] == 0, 1.0, y[:, *q])

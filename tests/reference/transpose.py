@@ -31,8 +31,9 @@ def _geometry(
     return tuple((n - 1) * s + e - sum(pair) + m for n, s, e, pair, m in parts), pairs
 
 
-def _stamps(sizes: Ints, output: Ints, *geometry: Any) -> Iterator[tuple[Ints, Ints, Ints]]:
-    return ((p, u, q) for p, u, q in meetings(sizes, *geometry) if inside(q, output))
+def _stamps(sizes: Ints, output: Ints, *geometry: Any) -> Iterator[tuple[Ints, Ints, Ints | None]]:
+    """Input place, window place and the output place where they meet, None where that is cut off."""
+    return ((p, u, q if inside(q, output) else None) for p, u, q in meetings(sizes, *geometry))
 
 
 def _prepared(x, kernel, stride, padding, output_padding, dilation):
@@ -58,7 +59,8 @@ def conv_transpose(
     y = np.zeros((len(x), *output, kernel.shape[-2] * groups))
     for i, o in _groups(x, kernel, groups):
         for p, u, q in stamps:
-            y[:, *q, o] += x[:, *p, i] @ kernel[*u, :, i].T
+            if q is not None:
+                y[:, *q, o] += x[:, *p, i] @ kernel[*u, :, i].T
     return y if bias is None else y + bias
 
 
@@ -66,11 +68,14 @@ def conv_transpose_gradient(
     g: Array, x: Array, kernel: Array, bias: Array | None = None, *, stride: Any = 1, padding: Any = 0,
     output_padding: Any = 0, dilation: Any = 1, groups: int = 1,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """Each product x[p] h[u] at y[q] hands h[u] g[q] to x[p] and x[p] g[q] to h[u]."""
+    """Each product x[p] h[u] at y[q] hands h[u] g[q] to x[p] and x[p] g[q] to h[u], g being 0 where y is cut off."""
     _, stamps = _prepared(x, kernel, stride, padding, output_padding, dilation)
     dx, dh = np.zeros(x.shape), np.zeros(kernel.shape)
     for i, o in _groups(x, kernel, groups):
         for p, u, q in stamps:
+            if q is None:
+                dh[*u, :, i] += 0 * x[:, *p, i].sum(0)
+                continue
             dx[:, *p, i] += g[:, *q, o] @ kernel[*u, :, i]
             dh[*u, :, i] += g[:, *q, o].T @ x[:, *p, i]
     return (dx, dh) if bias is None else (dx, dh, g.reshape(-1, g.shape[-1]).sum(0))

@@ -26,7 +26,7 @@ def _readings(
         center = i * (n - 1) / max(n * scale - 1, 1) if align_corners else (2 * i + 1 - scale) / (2 * scale)
         center = min(max(center, 0.0), n - 1.0)
         left = min(int(center), n - 1)
-        right = min(left + 1, n - 1)
+        right = min(left + 1, n - 1) if center > left else left  # a place alone, where the centers meet
         more = center if magnitude else 0.0
         found.append([(left, 1 - (center - left) + more), (right, center - left + more)])
     return found

@@ -6,51 +6,84 @@ false, and other ways are taken. Images have one or two dimensions.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
-import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcnn.ops.native.build import library
+from jaxcnn.ops.native import build
+from jaxcnn.ops.native.either import computed
+from jaxcnn.ops.native.switch import switch, switched
 from jaxcnn.ops.window import Window
 
+__all__ = ["computed", "switch", "switched"]
 DTYPES = ("float32", "float64")
 HANDLERS = (
     *("forward", "input_gradient", "kernel_gradient"), *("moments", "sums", "norm"),
     *("maximum", "first_maximum", "to_maximum", "mean", "spread"),
+    *("warp", "resized_crop"), *("recolor", "mean_color", "blur"), "random_bits",
 )  # fmt: skip
 
 
 def available() -> bool:
-    """Whether there is such a program: on a CPU with a C++ compiler, unless $JAXCNN_NATIVE is 0."""
-    return os.environ.get("JAXCNN_NATIVE", "1") != "0" and jax.default_backend() == "cpu" and _registered()
+    """Whether there is such a program: on a CPU with a C++ compiler, unless $JAXCNN_NATIVE is 0.
+
+    Raises:
+      RuntimeError: there is none, and $JAXCNN_NATIVE is `require`; or the variable was changed (see `switch`).
+    """
+    why = reason()
+    if why is not None and switch() == "require":
+        raise RuntimeError(f"JAXCNN_NATIVE is `require`, but the C++ program cannot compute: {why}")
+    return why is None
+
+
+def reason() -> str | None:
+    """Why the program does not compute here; None if it does."""
+    if switch() == "0":
+        return "JAXCNN_NATIVE is 0"
+    if jax.default_backend() != "cpu":
+        return f"it is for CPUs, and jax computes on a {jax.default_backend().upper()}"
+    found = _program()
+    return found if isinstance(found, str) else None
 
 
 @functools.cache
-def _registered() -> bool:
-    found = library()
-    if found is None:
-        return False
+def _program() -> ctypes.CDLL | str:
+    """The program, once XLA knows its handlers; or why there is none, which is warned of here."""
+    try:
+        found = build.library()
+    except build.Unusable as error:
+        if switch() != "require":
+            said = f"jaxcnn computes without its C++ program, about half as fast: {error}"
+            warnings.warn(f"{said}. JAXCNN_NATIVE=0 says that this is meant", stacklevel=2)
+        return str(error)
     for name in HANDLERS:
         handler = jax.ffi.pycapsule(getattr(found, f"jaxcnn_{name}"))
         jax.ffi.register_ffi_target(f"jaxcnn_{name}", handler, platform="cpu")
-    return True
+    return found
+
+
+@contextlib.contextmanager
+def cut_for(threads: int) -> Iterator[None]:
+    """Cut the work as if XLA had so many threads, for tests: the bits are the same."""
+    program = _program()
+    assert isinstance(program, ctypes.CDLL)
+    program.jaxcnn_cut_for(ctypes.c_int64(threads))
+    try:
+        yield
+    finally:
+        program.jaxcnn_cut_for(ctypes.c_int64(0))
 
 
 def takes(x: Array) -> bool:
     """Whether the program computes with images x (N, *spatial, C) here."""
     return x.ndim < 5 and str(x.dtype) in DTYPES and available()
-
-
-def computed(fast: Callable[..., Array], plain: Callable[..., Array], *arrays: Array) -> Array:
-    """fast(*arrays), of the program, with the gradient of plain(*arrays), of jax; both are the same."""
-    function = jax.custom_vjp(fast)
-    function.defvjp(lambda *arrays: (fast(*arrays), arrays), lambda arrays, g: jax.vjp(plain, *arrays)[1](g))
-    return function(*arrays)
 
 
 def forward(x: Array, kernel: Array, placed: Window, groups: int) -> Array:
@@ -113,8 +146,16 @@ def _sums(name, gradient, x, shift):
 
 def norm(arrays: Sequence[Array]) -> Array:
     """The Euclidean norm of all arrays together, of one dtype."""
+    return computed(_norm, _plain_norm, *arrays)
+
+
+def _norm(*arrays):
     result = jax.ShapeDtypeStruct((), arrays[0].dtype)
     return jax.ffi.ffi_call("jaxcnn_norm", result, vmap_method="sequential")(*arrays)
+
+
+def _plain_norm(*arrays):
+    return jnp.sqrt(jnp.stack([jnp.sum(jnp.square(array)) for array in arrays]).sum())
 
 
 def _images(windows, placed):

@@ -1,83 +1,64 @@
-"""Compiling the C++ program for this very processor, once, and keeping it in a cache."""
+"""Compiling the C++ program for this very processor, once, and loading it."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
 import platform
-import shutil
+import signal
 import subprocess
 import sys
-import tempfile
-import warnings
-from concurrent.futures import ThreadPoolExecutor
+import sysconfig
+import time
+from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import jax
 
-SOURCES = [Path(__file__).with_name(name) for name in ("conv.cc", "pool.cc", "norm.cc", "common.h", "tile.h", "walk.h")]
-OPTIONS = ["-O3", "-march=native", "-std=c++20", "-fPIC"]
+from jaxcnn.ops.native import cache
+from jaxcnn.ops.native.cache import Unusable
+from jaxcnn.ops.native.compiler import NAMES, Compiler, find
+
+SOURCES = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".cc", ".h"))
+SECONDS = 900  # that a compiler may take; ten are usual
 
 
-def folder() -> Path:
-    """Where what was compiled is kept: $XDG_CACHE_HOME/jaxcnn/native, by default in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcnn" / "native"
+def library() -> ctypes.CDLL:
+    """The program, compiled before or now.
 
-
-def file() -> Path:
-    """Where the program for this machine is, or will be."""
-    return folder() / f"{_identity()}.so"
-
-
-def compiler() -> str | None:
-    """The C++ compiler: $CXX, or g++, clang++ or c++, the first there is. None where there is none."""
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "c++"]
-    return next((found for name in names if (found := shutil.which(name))), None)
-
-
-def library() -> ctypes.CDLL | None:
-    """The program, compiled before or now. None without a compiler; a warning where one fails."""
+    Raises:
+      Unusable: there is no compiler, it failed now or in the last day, or the folder of programs cannot be used.
+    """
+    compiler = find()
+    if compiler is None:
+        names = f"neither $CXX nor {', '.join(NAMES)}"
+        raise Unusable(
+            f"there is no C++ compiler ({names}); install one, such as g++, or ziglang by pip and set "
+            "CXX='python -m ziglang c++'"
+        )
     try:
-        made = file()
-        if not made.is_file():
-            program = compiler()
-            if program is None:
-                return None
-            _compile(program, made)
-        return ctypes.CDLL(str(made))
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:  # RuntimeError: there is no home folder
-        said = (getattr(error, "stderr", "") or str(error)).strip().partition("\n")[0]
-        warnings.warn(f"jaxcnn computes convolutions without its C++ program, more slowly: {said}", stacklevel=2)
-        return None
+        return _loaded(_made(compiler))
+    except OSError as error:
+        raise Unusable(f"{error}; the folder of programs may be moved by XDG_CACHE_HOME") from error
 
 
-def _compile(program: str, file: Path) -> None:
-    """Written beside its place and moved there whole: another process never loads half a file."""
-    if sys.stderr.isatty():
-        print("jaxcnn: compiling its C++ program for this processor (some ten seconds, once)", file=sys.stderr)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent) as beside:
-
-        def run(*arguments):
-            subprocess.run([program, *OPTIONS, *map(str, arguments)], check=True, capture_output=True, text=True)
-
-        def translate(source):
-            run("-isystem", jax.ffi.include_dir(), "-c", source, "-o", made := Path(beside) / f"{source.stem}.o")
-            return made
-
-        with ThreadPoolExecutor() as pool:
-            objects = list(pool.map(translate, (source for source in SOURCES if source.suffix == ".cc")))
-        run("-shared", *objects, "-o", made := Path(beside) / "made.so")
-        made.replace(file)
+def file(compiler: Compiler) -> Path:
+    """Where the program by this compiler for this machine is, or will be."""
+    return cache.folder() / f"{identity(compiler)}.so"
 
 
-def _identity() -> str:
-    """A name that changes with all that the program depends on: its source, jaxlib's interface, this processor."""
-    parts = [*(source.read_bytes() for source in SOURCES), version("jaxlib").encode(), " ".join(OPTIONS).encode()]
-    parts += [platform.machine().encode(), _processor().encode()]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+def identity(compiler: Compiler) -> str:
+    """A name that changes with all that the program depends on."""
+    parts = [part for source in SOURCES for part in (source.name.encode(), source.read_bytes())]
+    told = [
+        *(version("jaxlib"), compiler.path, *compiler.words, compiler.version, *compiler.options),
+        *(sysconfig.get_platform(), *platform.libc_ver(), _processor()),
+    ]
+    return hashlib.sha256(b"\0".join([*parts, *(text.encode() for text in told)])).hexdigest()[:16]
 
 
 def _processor() -> str:
@@ -87,3 +68,94 @@ def _processor() -> str:
     lines = information.read_text().splitlines()
     telling = ("model name", "flags", "Features", "CPU part")
     return "\n".join(dict.fromkeys(line for line in lines if line.startswith(telling)))
+
+
+def _made(compiler: Compiler) -> Path:
+    """The file of the program. Of several processes at once, one compiles and the others wait for it."""
+    place, program = cache.prepare(), file(compiler)
+    if cache.is_sound(program):
+        return program
+    if sys.stderr.isatty():
+        print("jaxcnn: compiling its C++ program for this processor (some ten seconds, once)", file=sys.stderr)
+    with cache.lock(place) as alone:
+        if cache.is_sound(program):
+            return program
+        if (why := cache.remembered(program)) is not None:
+            raise Unusable(f"{why} (tried again after a day, or once {cache.failure(program)} is removed)")
+        if alone:
+            cache.sweep(place)
+        with cache.making(place) as beside:
+            try:
+                cache.keep(_compiled(compiler, beside), program)
+            except Unusable as error:
+                cache.remember(program, str(error))
+                raise
+    return program
+
+
+def _compiled(compiler: Compiler, beside: Path) -> Path:
+    until = time.monotonic() + SECONDS
+    start = [*compiler.words, *compiler.options]
+    run = partial(_run, " ".join(compiler.words), beside, until)
+    objects = {source: beside / f"{source.stem}.o" for source in SOURCES if source.suffix == ".cc"}
+    include = ["-isystem", jax.ffi.include_dir()]
+    run([[*start, *include, "-c", str(source), "-o", str(made)] for source, made in objects.items()])
+    made = beside / "made.so"
+    run([[*start, "-shared", *map(str, objects.values()), "-o", str(made)]])
+    return made
+
+
+def _run(name: str, beside: Path, until: float, commands: Sequence[Sequence[str]]) -> None:
+    """All commands at once. None of them outlives this, and what they leave is in the folder."""
+    environment = {**os.environ, "TMPDIR": str(beside)}
+    started: list[tuple[subprocess.Popen, Path]] = []
+    try:
+        for number, command in enumerate(commands):
+            said = beside / f"{number}.txt"
+            with said.open("w") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,
+                )
+            started.append((process, said))
+        for process, said in started:
+            if process.wait(_left(until)):
+                raise Unusable(f"{name} failed: {_reason(said.read_text(errors='replace'))}")
+    except subprocess.TimeoutExpired as error:
+        raise Unusable(f"{name} took more than {SECONDS} seconds") from error
+    finally:
+        for process, _ in started:
+            _end(process)
+
+
+def _left(until: float) -> float:
+    return max(until - time.monotonic(), 0)
+
+
+def _reason(said: str) -> str:
+    """The first line that speaks of an error, or the first of all."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "it did not say why")
+
+
+def _end(process: subprocess.Popen) -> None:
+    """With all that it has started itself."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            if sys.platform == "win32":
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _loaded(program: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(program))
+    except OSError as error:
+        cure = "a folder from which programs may be run can be named by XDG_CACHE_HOME"
+        raise Unusable(f"{error} on loading it; {cure}") from error

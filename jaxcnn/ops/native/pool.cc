@@ -2,9 +2,6 @@
 
 #include "walk.h"
 
-namespace ffi = xla::ffi;
-using Ints = ffi::Span<const int64_t>;
-
 namespace {
 
 template <class T>
@@ -13,14 +10,14 @@ using Lane = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
 // A number below 256 for every lane of vectors.
 template <class T, int B, int COLUMNS>
 void read_numbers(const uint8_t* __restrict from, Vector<Lane<T>, B>* numbers) {
-  constexpr int L = B / sizeof(T);
+  constexpr int L = B / SIZE<T>;
   Lane<T> wide[COLUMNS * L];
   for (int i = 0; i < COLUMNS * L; ++i) wide[i] = from[i];
   for (int c = 0; c < COLUMNS; ++c) numbers[c] = load<Lane<T>, B>(wide + c * L);
 }
 template <class T, int B, int COLUMNS>
 void write_numbers(const Vector<Lane<T>, B>* numbers, uint8_t* __restrict to) {
-  constexpr int L = B / sizeof(T);
+  constexpr int L = B / SIZE<T>;
   Lane<T> wide[COLUMNS * L];
   for (int c = 0; c < COLUMNS; ++c) store<Lane<T>, B>(wide + c * L, numbers[c]);
   for (int i = 0; i < COLUMNS * L; ++i) to[i] = wide[i];
@@ -36,27 +33,27 @@ struct Maximum {
   uint8_t* where;
 
   template <int B, int COLUMNS, int>
-  void gather(const std::vector<Met<T>>& met, long from, long to, long, long, long) const {
-    constexpr int L = B / sizeof(T);
-    auto all = [](long number) { return Vector<Lane<T>, B>{} + static_cast<Lane<T>>(number); };
+  void gather(const std::vector<Met<T>>& met, Spot spot) const {
+    constexpr int L = B / SIZE<T>;
+    auto all = [](int64_t number) { return Vector<Lane<T>, B>{} + static_cast<Lane<T>>(number); };
     Vector<T, B> best[COLUMNS];
     Vector<Lane<T>, B> number[COLUMNS];
 #pragma GCC unroll 4
     for (int c = 0; c < COLUMNS; ++c) {
-      best[c] = load<T, B>(x + from + met[0].at + c * L);
+      best[c] = load<T, B>(x + spot.from + met[0].at + c * L);
       number[c] = all(met[0].number);
     }
     for (size_t m = 1; m < met.size(); ++m)
 #pragma GCC unroll 4
       for (int c = 0; c < COLUMNS; ++c) {
-        auto value = load<T, B>(x + from + met[m].at + c * L);
+        auto value = load<T, B>(x + spot.from + met[m].at + c * L);
         auto greater = ~(value <= best[c]) & (best[c] == best[c]);
         best[c] = greater ? value : best[c];
         if (WHERE) number[c] = greater ? all(met[m].number) : number[c];
       }
 #pragma GCC unroll 4
-    for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + to + c * L, best[c]);
-    if (WHERE) write_numbers<T, B, COLUMNS>(number, where + to);
+    for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + spot.to + c * L, best[c]);
+    if (WHERE) write_numbers<T, B, COLUMNS>(number, where + spot.to);
   }
 };
 
@@ -70,11 +67,11 @@ struct ToMaximum {
   T* dx;
 
   template <int B, int COLUMNS, int>
-  void gather(const std::vector<Met<T>>& met, long from, long to, long, long, long) const {
-    constexpr int L = B / sizeof(T);
+  void gather(const std::vector<Met<T>>& met, Spot spot) const {
+    constexpr int L = B / SIZE<T>;
     Vector<T, B> sum[COLUMNS] = {};
     for (const Met<T>& m : met) {
-      long at = from + m.at;
+      int64_t at = spot.from + m.at;
       Vector<Lane<T>, B> numbers[COLUMNS];
       read_numbers<T, B, COLUMNS>(where + at, numbers);
 #pragma GCC unroll 4
@@ -82,7 +79,7 @@ struct ToMaximum {
         sum[c] += numbers[c] == static_cast<Lane<T>>(m.number) ? load<T, B>(gradient + at + c * L) : Vector<T, B>{};
     }
 #pragma GCC unroll 4
-    for (int c = 0; c < COLUMNS; ++c) store<T, B>(dx + to + c * L, sum[c]);
+    for (int c = 0; c < COLUMNS; ++c) store<T, B>(dx + spot.to + c * L, sum[c]);
   }
 };
 
@@ -96,78 +93,116 @@ struct Mean {
   T* y;
 
   template <int B, int COLUMNS, int>
-  void gather(const std::vector<Met<T>>& met, long from, long to, long, long, long) const {
-    constexpr int L = B / sizeof(T);
+  void gather(const std::vector<Met<T>>& met, Spot spot) const {
+    constexpr int L = B / SIZE<T>;
     Vector<T, B> sum[COLUMNS] = {};
     for (const Met<T>& m : met)
 #pragma GCC unroll 4
       for (int c = 0; c < COLUMNS; ++c) {
-        auto value = load<T, B>(x + from + m.at + c * L);
+        auto value = load<T, B>(x + spot.from + m.at + c * L);
         sum[c] += SHARES ? value * m.share : value;
       }
 #pragma GCC unroll 4
-    for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + to + c * L, SHARES ? sum[c] : sum[c] / met[0].count);
+    for (int c = 0; c < COLUMNS; ++c) store<T, B>(y + spot.to + c * L, SHARES ? sum[c] : sum[c] / met[0].count);
   }
 };
 
-// `slide`: the window, stride, padding before and dilation, two numbers of each; `counts`: of the rows, the columns
-Sliding sliding(const ffi::AnyBuffer& images, const ffi::AnyBuffer& windows, Ints slide, Ints counts = {}) {
-  auto axis = [&](int d, const int64_t* counts) {
-    auto size = [&](const ffi::AnyBuffer& array) { return array.dimensions().last(3)[d]; };
-    return Axis{size(images), size(windows), slide[d], slide[2 + d], slide[4 + d], slide[6 + d], counts};
+// Checks what was given, and says how windows slide over images. `slide`: the window, stride, padding before and
+// dilation, two numbers of each; `counts`: what the windows divide by, of the rows and then of the columns.
+Sliding sliding(const ffi::AnyBuffer& images, const ffi::AnyBuffer& windows, Ints slide) {
+  require_floats(images, windows);
+  require(rank(images) >= 4 && rank(windows) == rank(images), "images and windows are (N, H, W, C), or more dimensions");
+  for (int64_t d = 0; d < rank(images); ++d)
+    require((d >= rank(images) - 3 && d < rank(images) - 1) || images.dimensions()[d] == windows.dimensions()[d],
+            "images and windows must be of one number of images and of channels");
+  require(slide.size() == 8, "a window, stride, padding and dilation are eight numbers");
+  auto axis = [&](int64_t d) {
+    Axis axis{.places = from_last(images, 2 - d), .windows = from_last(windows, 2 - d), .window = slide[d],
+              .stride = slide[2 + d], .before = slide[4 + d], .dilation = slide[6 + d], .counts = nullptr};
+    constexpr int64_t most = int64_t{1} << 31;  // larger ones are in no memory
+    for (int64_t number : {axis.window, axis.stride, axis.dilation})
+      require(1 <= number && number < most, "window, stride and dilation must be 1 or more and less than 2^31");
+    require(-most < axis.before && axis.before < most, "padding must be less than 2^31");
+    return axis;
   };
-  Axis high = axis(0, counts.size() ? counts.begin() : nullptr);
-  return {high, axis(1, counts.size() ? counts.begin() + high.out : nullptr)};
+  return {axis(0), axis(1)};
 }
 
-// work(T's pointer to the result, examples, C), T being float or double, unless there is nothing to do
+// Of the maximum or the mean of a window that holds nothing there is no saying.
+void check_windows(const Sliding& sliding) {
+  for (const Axis* axis : {&sliding.high, &sliding.wide})
+    for (const auto& met : axis->met_by_windows()) require(!met.empty(), "a window holds nothing but padding");
+}
+
+Sliding sliding(const ffi::AnyBuffer& images, const ffi::AnyBuffer& windows, Ints slide, Ints counts) {
+  Sliding found = sliding(images, windows, slide);
+  require(static_cast<int64_t>(counts.size()) == found.high.windows + found.wide.windows,
+          "there must be a count for every row of windows and for every column");
+  found.high.counts = counts.begin();
+  found.wide.counts = counts.begin() + found.high.windows;
+  return found;
+}
+
+void check_numbers(const ffi::AnyBuffer& where, const ffi::AnyBuffer& windows, const Sliding& sliding) {
+  require(where.element_type() == ffi::U8 && same_shape(where, windows), "a window's place is a uint8 for every maximum");
+  require(sliding.high.window < 256 && sliding.wide.window < 256 && sliding.high.window * sliding.wide.window < 255,
+          "a window must have less than 255 places, as their numbers are uint8");
+}
+
+// work.operator()<T>(the result, examples, channels), unless there is nothing to do
 template <class Work>
-ffi::Error each_type(ffi::AnyBuffer& result, Work work) {
-  auto sizes = result.dimensions().last(3);
-  long count = result.element_count();
+ffi::Error fill(ffi::AnyBuffer& result, Work work) {
+  int64_t count = result.element_count(), channels = from_last(result, 0);
   if (count == 0) return ffi::Error::Success();
-  long examples = count / (sizes[0] * sizes[1] * sizes[2]);
-  if (result.element_type() == ffi::F32) work(static_cast<float*>(result.untyped_data()), examples, sizes[2]);
-  else work(static_cast<double*>(result.untyped_data()), examples, sizes[2]);
+  int64_t examples = count / (from_last(result, 2) * from_last(result, 1) * channels);
+  with_type(result, [&]<class T>() {
+    work.template operator()<T>(static_cast<T*>(result.untyped_data()), examples, channels);
+  });
   return ffi::Error::Success();
 }
 
-template <class T>
-const T* data(const ffi::AnyBuffer& array) { return static_cast<const T*>(array.untyped_data()); }
-
-ffi::Error maximum(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide) {
-  return each_type(*result, [&]<class T>(T* y, long N, long C) {
-    sliding(x, *result, slide).walk<T>(threads, WINDOWS, N, C, Maximum<T, false>{data<T>(x), y, nullptr});
+ffi::Error maximum(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide) {
+  Sliding window = sliding(x, *result, slide);
+  check_windows(window);
+  return fill(*result, [&]<class T>(T* y, int64_t images, int64_t channels) {
+    window.walk<T>(pool, WINDOWS, images, channels, Maximum<T, false>{data<T>(x), y, nullptr});
   });
 }
 
-ffi::Error first_maximum(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result,
+ffi::Error first_maximum(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result,
                          ffi::Result<ffi::AnyBuffer> where, Ints slide) {
-  return each_type(*result, [&]<class T>(T* y, long N, long C) {
+  Sliding window = sliding(x, *result, slide);
+  check_windows(window);
+  check_numbers(*where, *result, window);
+  return fill(*result, [&]<class T>(T* y, int64_t images, int64_t channels) {
     Maximum<T, true> work{data<T>(x), y, static_cast<uint8_t*>(where->untyped_data())};
-    sliding(x, *result, slide).walk<T>(threads, WINDOWS, N, C, work);
+    window.walk<T>(pool, WINDOWS, images, channels, work);
   });
 }
 
-ffi::Error to_maximum(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::AnyBuffer where,
+ffi::Error to_maximum(ffi::ThreadPool pool, ffi::AnyBuffer gradient, ffi::AnyBuffer where,
                       ffi::Result<ffi::AnyBuffer> result, Ints slide) {
-  return each_type(*result, [&]<class T>(T* dx, long N, long C) {
+  Sliding window = sliding(*result, gradient, slide);
+  check_numbers(where, gradient, window);
+  return fill(*result, [&]<class T>(T* dx, int64_t images, int64_t channels) {
     ToMaximum<T> work{data<T>(gradient), data<uint8_t>(where), dx};
-    sliding(*result, gradient, slide).walk<T>(threads, PLACES, N, C, work);
+    window.walk<T>(pool, PLACES, images, channels, work);
   });
 }
 
-ffi::Error mean(ffi::ThreadPool threads, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide,
-                Ints counts) {
-  return each_type(*result, [&]<class T>(T* y, long N, long C) {
-    sliding(x, *result, slide, counts).walk<T>(threads, WINDOWS, N, C, Mean<T, false>{data<T>(x), y});
+ffi::Error mean(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> result, Ints slide, Ints counts) {
+  Sliding window = sliding(x, *result, slide, counts);
+  check_windows(window);
+  return fill(*result, [&]<class T>(T* y, int64_t images, int64_t channels) {
+    window.walk<T>(pool, WINDOWS, images, channels, Mean<T, false>{data<T>(x), y});
   });
 }
 
-ffi::Error spread(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::Result<ffi::AnyBuffer> result, Ints slide,
+ffi::Error spread(ffi::ThreadPool pool, ffi::AnyBuffer gradient, ffi::Result<ffi::AnyBuffer> result, Ints slide,
                   Ints counts) {
-  return each_type(*result, [&]<class T>(T* dx, long N, long C) {
-    sliding(*result, gradient, slide, counts).walk<T>(threads, PLACES, N, C, Mean<T, true>{data<T>(gradient), dx});
+  Sliding window = sliding(*result, gradient, slide, counts);
+  return fill(*result, [&]<class T>(T* dx, int64_t images, int64_t channels) {
+    window.walk<T>(pool, PLACES, images, channels, Mean<T, true>{data<T>(gradient), dx});
   });
 }
 
@@ -176,8 +211,8 @@ ffi::Error spread(ffi::ThreadPool threads, ffi::AnyBuffer gradient, ffi::Result<
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcnn_maximum, maximum, POOL.SLIDE);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcnn_first_maximum, first_maximum, POOL.Ret<ffi::AnyBuffer>().SLIDE);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcnn_to_maximum, to_maximum, POOL.Arg<ffi::AnyBuffer>().SLIDE);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcnn_mean, mean, POOL.SLIDE.Attr<Ints>("counts"));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxcnn_spread, spread, POOL.SLIDE.Attr<Ints>("counts"));
+HANDLER(jaxcnn_maximum, maximum, POOL.SLIDE);
+HANDLER(jaxcnn_first_maximum, first_maximum, POOL.Ret<ffi::AnyBuffer>().SLIDE);
+HANDLER(jaxcnn_to_maximum, to_maximum, POOL.Arg<ffi::AnyBuffer>().SLIDE);
+HANDLER(jaxcnn_mean, mean, POOL.SLIDE.Attr<Ints>("counts"));
+HANDLER(jaxcnn_spread, spread, POOL.SLIDE.Attr<Ints>("counts"));

@@ -1,8 +1,11 @@
-// The loop that every product of a convolution is made of.
+// The loop that every product of a convolution is made of. The README beside this file has a picture of it.
 
 #pragma once
 
-#include "common.h"
+#include <utility>
+#include <vector>
+
+#include "vectors.h"
 
 #if defined(__AVX512F__)
 constexpr int ROWS = 14;  // of a tile: 14 x 2 of the 32 registers hold its sums
@@ -15,48 +18,58 @@ constexpr int ROWS = 6;
 #endif
 constexpr int VECTORS = 2;  // columns of a tile
 
-struct Run {  // `length` steps of k, beginning at a + from and b + other
-  long from, other, length;
+struct Run {  // `length` steps of k, beginning at a + a_from and at b + b_from
+  int64_t a_from, b_from, length;
 };
 using Runs = std::vector<Run>;
 
-struct Steps {  // from k to k + 1: of a and of b
-  long a, b;
-};
-
 // R rows of C vectors of sums stay in registers while, over the k of every run, they grow:
 //
-//     sum[r][c] += a[from[r] + k] * b[k][c]
+//     sum[r][c] += a[a_begins[r] + k * a_step] * b[k * b_step + c]
 //
-// a is one number for all lanes, or, EACH, a number for every lane. Then the `lanes` channels at to + place[r] become
-// the sums, or, `add`, grow by them.
+// a is one number for all lanes, or, EACH, a number for every lane. Then the `lanes` channels at to + to_places[r]
+// become the sums, or, `add`, grow by them.
+template <class T>
+struct Products {
+  const T* a;
+  const int64_t* a_begins;
+  int64_t a_step;
+  const T* b;
+  int64_t b_step;
+  const Runs& runs;
+  T* to;
+  const int64_t* to_places;
+  int64_t lanes;
+  bool add;
+};
+
 template <class T, int R, int C, bool EACH>
-void tile(const T* a, const long* from, const T* b, Steps step, const Runs& runs, T* to, const long* place, long lanes,
-          bool add) {
+void tile(const Products<T>& of) {
   constexpr int L = LANES<T>;
   Vector<T> sum[R][C] = {};
-  long at[R];
-  std::copy_n(from, R, at);
-  for (const Run& run : runs) {
-    const T *one = a + run.from, *other = b + run.other;
-    for (long k = 0; k < run.length; ++k, one += step.a, other += step.b) {
+  int64_t begins[R];
+  std::copy_n(of.a_begins, R, begins);
+  const int64_t a_step = of.a_step, b_step = of.b_step;  // kept in registers: 8% where runs are short
+  for (const Run& run : of.runs) {
+    const T *a = of.a + run.a_from, *b = of.b + run.b_from;
+    for (int64_t k = 0; k < run.length; ++k, a += a_step, b += b_step) {
       Vector<T> weight[C];
 #pragma GCC unroll 16
-      for (int c = 0; c < C; ++c) weight[c] = load(other + c * L);
+      for (int c = 0; c < C; ++c) weight[c] = load(b + c * L);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 16
         for (int c = 0; c < C; ++c) {
-          if constexpr (EACH) sum[r][c] += load(one + at[r] + c * L) * weight[c];
-          else sum[r][c] += one[at[r]] * weight[c];
+          if constexpr (EACH) sum[r][c] += load(a + begins[r] + c * L) * weight[c];
+          else sum[r][c] += a[begins[r]] * weight[c];
         }
     }
   }
-  if (!add && lanes == C * L) {
+  if (!of.add && of.lanes == C * L) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 16
-      for (int c = 0; c < C; ++c) store(to + place[r] + c * L, sum[r][c]);
+      for (int c = 0; c < C; ++c) store(of.to + of.to_places[r] + c * L, sum[r][c]);
     return;
   }
   T flat[R][C * L];
@@ -65,14 +78,15 @@ void tile(const T* a, const long* from, const T* b, Steps step, const Runs& runs
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c) store(&flat[r][c * L], sum[r][c]);
   for (int r = 0; r < R; ++r) {
-    T* channels = to + place[r];
-    if (add) for (long lane = 0; lane < lanes; ++lane) channels[lane] += flat[r][lane];
-    else std::memcpy(channels, flat[r], lanes * sizeof(T));
+    T* channels = of.to + of.to_places[r];
+    if (of.add)
+      for (int64_t lane = 0; lane < of.lanes; ++lane) channels[lane] += flat[r][lane];
+    else std::memcpy(channels, flat[r], of.lanes * SIZE<T>);
   }
 }
 
 template <class T>
-using Tile = void (*)(const T*, const long*, const T*, Steps, const Runs&, T*, const long*, long, bool);
+using Tile = void (*)(const Products<T>&);
 
 template <class T, int C, bool EACH, int... R>
 Tile<T> tile_of(int rows, std::integer_sequence<int, R...>) {
@@ -87,13 +101,19 @@ Tile<T> tile_of(int rows, int vectors, bool each) {
   return vectors == 1 ? tile_of<T, 1, false>(rows, all) : tile_of<T, 2, false>(rows, all);
 }
 
-// work(first row, rows) for `count` rows in tiles of nearly equal height
-template <class Work>
-void in_tiles(long count, Work work) {
-  long tiles = (count + ROWS - 1) / ROWS;
-  for (long t = 0, from = 0; t < tiles; ++t) {
-    long rows = (count - from + tiles - t - 1) / (tiles - t);
-    work(from, static_cast<int>(rows));
-    from += rows;
+struct Tiles {  // rows in tiles of nearly equal height, the higher ones first
+  int64_t all, count = (all + ROWS - 1) / ROWS, least = all / std::max<int64_t>(count, 1), higher = all - least * count;
+
+  int64_t first(int64_t tile) const { return tile * least + std::min(tile, higher); }
+  int rows(int64_t tile) const { return static_cast<int>(least + (tile < higher)); }
+};
+
+struct Blocks {  // of the channels of b: VECTORS vectors each, the last maybe less
+  int64_t width, lanes, vectors = (width + lanes - 1) / lanes, count = (vectors + VECTORS - 1) / VECTORS;
+
+  int64_t first(int64_t block) const { return block * VECTORS * lanes; }
+  int vectors_of(int64_t block) const {
+    return static_cast<int>(std::min<int64_t>(VECTORS, vectors - block * VECTORS));
   }
-}
+  int64_t lanes_of(int64_t block) const { return std::min(VECTORS * lanes, width - first(block)); }
+};

@@ -3,53 +3,58 @@
 
 #pragma once
 
-#include "common.h"
+#include <vector>
+
+#include "handler.h"
+#include "threads.h"
+#include "vectors.h"
 
 struct Meeting {  // with a place of the other array, through a place of the window; what the window divides by
-  long place, number, count;
+  int64_t place, number, count;
 };
 using Meetings = std::vector<std::vector<Meeting>>;  // of every place along a dimension
 
 // One spatial dimension: windows see places, places are seen by windows.
 struct Axis {
-  long in, out, window, stride, before, dilation;
+  int64_t places, windows, window, stride, before, dilation;
   const int64_t* counts;  // what every window divides by, or null
 
-  Meetings windows() const {
-    Meetings all(out);
-    each([&](long place, long j, long u) { all[j].push_back({place, u, count(j)}); });
+  Meetings met_by_windows() const {
+    Meetings all(windows);
+    each([&](int64_t place, int64_t j, int64_t u) { all[j].push_back({place, u, count(j)}); });
     return all;
   }
-  Meetings places() const {
-    Meetings all(in);
-    each([&](long place, long j, long u) { all[place].push_back({j, u, count(j)}); });
+  Meetings met_by_places() const {
+    Meetings all(places);
+    each([&](int64_t place, int64_t j, int64_t u) { all[place].push_back({j, u, count(j)}); });
     return all;
   }
 
  private:
-  long count(long j) const { return counts ? counts[j] : 1; }
+  int64_t count(int64_t j) const { return counts ? counts[j] : 1; }
 
   template <class Work>
   void each(Work work) const {
-    for (long j = 0; j < out; ++j)
-      for (long u = 0; u < window; ++u) {
-        long place = j * stride - before + u * dilation;
-        if (place >= 0 && place < in) work(place, j, u);
+    for (int64_t j = 0; j < windows; ++j)
+      for (int64_t u = 0; u < window; ++u) {
+        int64_t place = j * stride - before + u * dilation;
+        if (place >= 0 && place < places) work(place, j, u);
       }
   }
 };
 
-// `length` places from `first` on, `step` apart; each meets what lies `other` further on than what the one before meets.
+// `length` places from `first` on, `step` apart; each meets what lies `other_step` further on than what the one before
+// meets.
 struct Stretch {
-  long first, length;
+  int64_t first, length;
 };
 
-inline std::vector<Stretch> stretches(const Meetings& all, long step, long other) {
+inline std::vector<Stretch> stretches(const Meetings& all, int64_t step, int64_t other_step) {
   std::vector<Stretch> found;
-  auto next = [&](Meeting a, Meeting b) { return b.place == a.place + other && b.count == a.count; };
-  long count = all.size();
-  for (long phase = 0; phase < std::min(step, count); ++phase)
-    for (long i = phase; i < count; i += step) {
+  auto next = [&](Meeting a, Meeting b) { return b.place == a.place + other_step && b.count == a.count; };
+  int64_t count = static_cast<int64_t>(all.size());
+  for (int64_t phase = 0; phase < std::min(step, count); ++phase)
+    for (int64_t i = phase; i < count; i += step) {
       if (i >= step && std::equal(all[i - step].begin(), all[i - step].end(), all[i].begin(), all[i].end(), next))
         ++found.back().length;
       else found.push_back({i, 1});
@@ -59,8 +64,14 @@ inline std::vector<Stretch> stretches(const Meetings& all, long step, long other
 
 template <class T>
 struct Met {  // `at` from where the other array's image begins
-  long at, number;
+  int64_t at, number;
   T count, share;
+};
+
+// Where a work is: `channel` of a place of the result, which lies at `to`, while the image that it meets begins at
+// `from`, both as of that channel. The next place lies `to_next` further on and meets what lies `from_next` further on.
+struct Spot {
+  int64_t from, to, channel, from_next, to_next;
 };
 
 enum Of { WINDOWS, PLACES };  // what the result is of
@@ -68,39 +79,49 @@ enum Of { WINDOWS, PLACES };  // what the result is of
 struct Sliding {
   Axis high, wide;
 
-  // work.gather<bytes, vectors, places>(what is met, where its image begins, where the place lies, channel, ...), the
-  // two as of that channel, and how far on they lie for the next of the places, which are 1 or TOGETHER. Where all
-  // channels are ALIKE to the work, those of neighbours may pass for those of one place.
+  // work.gather<bytes, vectors, places>(what is met, where) for all places of all images of the result, which are 1 or
+  // TOGETHER at a time. Where all channels are ALIKE to the work, those of neighbors may pass for those of one place.
   template <class T, class Work>
-  void walk(xla::ffi::ThreadPool& pool, Of of, long N, long C, Work work) const {
+  void walk(ffi::ThreadPool& pool, Of of, int64_t images, int64_t channels, Work work) const {
     bool windows = of == WINDOWS;
-    Meetings down = windows ? high.windows() : high.places(), across = windows ? wide.windows() : wide.places();
-    long step = windows ? 1 : wide.stride, other_step = windows ? wide.stride : 1;
+    Meetings down = windows ? high.met_by_windows() : high.met_by_places();
+    Meetings across = windows ? wide.met_by_windows() : wide.met_by_places();
+    int64_t step = windows ? 1 : wide.stride, other_step = windows ? wide.stride : 1;
     std::vector<Stretch> line = stretches(across, step, other_step);
-    long rows = down.size(), columns = across.size(), other = windows ? wide.in : wide.out;
-    long image = rows * columns * C, other_image = other * (windows ? high.in : high.out) * C;
-    bool near = Work::ALIKE && wide.stride == 1;
-    constexpr long worth = 16 * 1024;  // waking a thread: numbers
-    long cuts = std::clamp(image / worth, 1L, rows), together = std::clamp(worth / std::max(image, 1L), 1L, N);
-    parallel(pool, (N + together - 1) / together * cuts, [&](long piece) {
-      long from = piece / cuts * together, until = std::min(from + together, N), cut = piece % cuts;
+
+    int64_t rows = static_cast<int64_t>(down.size()), columns = static_cast<int64_t>(across.size());
+    int64_t other_columns = windows ? wide.places : wide.windows;
+    int64_t image = rows * columns * channels;
+    int64_t other_image = (windows ? high.places : high.windows) * other_columns * channels;
+
+    bool neighbors = Work::ALIKE && wide.stride == 1;
+    constexpr int64_t worth = 16 * 1024;  // waking a thread: numbers
+    int64_t cuts = std::clamp<int64_t>(image / worth, 1, rows);  // of one image, or several of them together
+    int64_t together = std::clamp<int64_t>(worth / std::max<int64_t>(image, 1), 1, images);
+    parallel(pool, (images + together - 1) / together * cuts, [&](int64_t piece) {
+      int64_t first_image = piece / cuts * together, end = std::min(first_image + together, images), cut = piece % cuts;
       std::vector<Met<T>> met;
-      for (long row = rows * cut / cuts; row < rows * (cut + 1) / cuts; ++row)
+      for (int64_t row = rows * cut / cuts; row < rows * (cut + 1) / cuts; ++row)
         for (Stretch stretch : line) {
           met.clear();
           for (Meeting y : down[row])
             for (Meeting x : across[stretch.first]) {
               T count = static_cast<T>(y.count * x.count);
-              met.push_back({(y.place * other + x.place) * C, y.number * wide.window + x.number, count, 1 / count});
+              int64_t at = (y.place * other_columns + x.place) * channels;
+              met.push_back({at, y.number * wide.window + x.number, count, 1 / count});
             }
-          for (long n = from; n < until; ++n)
-            over_channels<T>(near ? stretch.length * C : C, [&]<int B, int COLUMNS>(long c) {
-              long at = n * other_image + c, to = n * image + (row * columns + stretch.first) * C + c;
-              long left = near ? 1 : stretch.length, other_next = other_step * C, next = step * C;
-              for (constexpr int P = Work::TOGETHER; P > 1 && left >= P; left -= P, at += P * other_next, to += P * next)
-                work.template gather<B, COLUMNS, P>(met, at, to, c, other_next, next);
-              for (; left > 0; --left, at += other_next, to += next)
-                work.template gather<B, COLUMNS, 1>(met, at, to, c, other_next, next);
+          int64_t place = (row * columns + stretch.first) * channels;
+          for (int64_t n = first_image; n < end; ++n)
+            over_channels<T>(neighbors ? stretch.length * channels : channels, [&]<int B, int COLUMNS>(int64_t c) {
+              Spot spot{n * other_image + c, n * image + place + c, c, other_step * channels, step * channels};
+              int64_t left = neighbors ? 1 : stretch.length;
+              auto gather = [&]<int P>() {
+                work.template gather<B, COLUMNS, P>(met, spot);
+                left -= P, spot.from += P * spot.from_next, spot.to += P * spot.to_next;
+              };
+              if constexpr (Work::TOGETHER > 1)
+                while (left >= Work::TOGETHER) gather.template operator()<Work::TOGETHER>();
+              while (left > 0) gather.template operator()<1>();
             });
         }
     });

@@ -12,6 +12,7 @@ from jaxcnn.verify.windows import (
     CAUSAL,
     DEEP,
     DILATED,
+    FAR,
     GRID,
     MANY,
     MODES,
@@ -29,6 +30,12 @@ WIDE = ((64, 64, 4), (32, 64, 2), (48, 32, 4), (40, 40, 40), (32, 16, 1), (3, 32
 # Batches large enough to be cut into parts; the first are wide enough for it too.
 BATCHES = ((STRIDED, 32, 32, 1), (DILATED, 32, 48, 1), (STRIDED, 4, 4, 4), (Window((7, 6), (5, 5), 1, 2), 6, 8, 1))
 
+# Strides whose phases are seen by several places of the window each, not always by as many.
+PHASES = (
+    Window((8, 9), (4, 5), 2, "half"), Window((13,), (4,), 2, 3, 3), Window((11, 9), (7, 6), (3, 2), ((3, 0), (2, 4))),
+    Window((4, 4, 5), (4, 4, 5), 2, 1),
+)  # fmt: skip
+
 
 def _conv(
     window: Window, channels: int, width: int, groups: int, bias: bool, kind: str = "normal", examples: int = 2,
@@ -45,6 +52,14 @@ def _conv_settings(random: Random) -> Iterator[Setting]:
     for number, (channels, width, groups) in enumerate(CHANNELS[1:]):
         for window in (CAUSAL, STRIDED, DILATED, DEEP):
             yield _conv(window, channels, width, groups, bias=number % 2 == 0)
+    for number, window in enumerate(FAR):
+        for channels, width, groups in ((8, 8, 1), CHANNELS[0], *CHANNELS[1 + number % 2 :: 2]):
+            yield _conv(window, channels, width, groups, bias=number % 2 == 0)
+    for window in FAR[2:4]:
+        for channels, width, groups in (*WIDE, (8, 16, 1)):
+            yield _conv(window, channels, width, groups, bias=False, examples=32 if groups == 1 else 2)
+    for window in PHASES:
+        yield _conv(window, 8, 4, 1, bias=False)
     for channels, width, groups in WIDE:
         yield _conv(STRIDED, channels, width, groups, bias=False)
     for window, channels, width, groups in BATCHES:
@@ -84,7 +99,7 @@ def _conv_terms(shapes, output, options) -> Terms:
 
 
 def _depthwise_settings(random: Random) -> Iterator[Setting]:
-    fixed = [CAUSAL, STRIDED, UNEVEN, DILATED, DEEP, *GRID[:8:2]]
+    fixed = [CAUSAL, STRIDED, UNEVEN, DILATED, DEEP, *GRID[:8:2], *FAR]
     chosen = [*fixed, *(random_window(random) for _ in range(12))]
     for number, window in enumerate(chosen):
         channels, multiplier = ((3, 1), (2, 2), (2, 3))[number % 3]
@@ -119,7 +134,7 @@ TRANSPOSED = (
 
 
 def _transposed_settings(random: Random) -> Iterator[Setting]:
-    for number, window in enumerate([*TRANSPOSED, *windows(random, 24)]):
+    for number, window in enumerate([*TRANSPOSED, *FAR, *windows(random, 24)]):
         stride, pairs, dilation = window.full
         words = window.padding in ("valid", "same")
         extents = [(n - 1) * s + d * (k - 1) + 1 - sum(pair) for n, s, k, d, pair in zip(

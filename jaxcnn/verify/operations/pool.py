@@ -44,8 +44,6 @@ def _pools(
         yield Setting((Draw((2, 6, 5, 2), kinds[0]),), {"window": 2, **choices[0]})  # the stride is the window
         for number, (window, ceil_mode) in enumerate(_windows(random, count)):
             kind, choice = kinds[number % len(kinds)], choices[number // len(kinds) % len(choices)]
-            if kind == "zeros" and choice.get("p") == 1:  # |x| has several slopes at 0, and none is promised
-                kind = "spread"
             yield _setting(window, ceil_mode, kind, **choice)
 
     return settings
@@ -80,7 +78,7 @@ def _unpool_terms(shapes, output, options) -> Terms:
 
 _averages = _pools(("normal",), 14, ({}, {"count_include_pad": False}))
 MAX_KINDS = ("spread", "ties", "spread", "nan")
-LP_CHOICES = ({}, {"p": 3.0}, {"p": 1.0}, {"p": 1.5})
+LP_CHOICES = ({}, {"p": 3.0}, {"p": math.inf}, {"p": 1.0}, {"p": 1.5}, {"p": 9.0})
 # What overlapping windows hand back is added up in the dtype itself.
 OPERATIONS = (
     Operation("max_pool", _pools(MAX_KINDS, 14), _no_terms, roundings=1, wide=False),
@@ -88,5 +86,5 @@ OPERATIONS = (
     Operation("max_unpool", _unpools, _unpool_terms, linear=(0,), roundings=1, step=0.5, wide=False),
     Operation("avg_pool", _averages, _terms, linear=(0,), step=0.5, once=True),
     # x^p, its sum, the root, and in the gradient (|x|/y)^(p-1): a power errs by some u per power.
-    Operation("lp_pool", _pools(("spread", "spread", "zeros"), 6, LP_CHOICES), _terms, roundings=8),
+    Operation("lp_pool", _pools(("sizes", "sizes", "zeros"), 6, LP_CHOICES), _terms, roundings=8),
 )  # fmt: skip

@@ -74,9 +74,9 @@ def _upsampling_terms(shapes, output, options) -> Terms:
 
 KINDS = ("spread", "ties", "spread", "nan")
 OPERATIONS = (
-    Operation("adaptive_avg_pool", _adaptive(("normal",)), _terms, linear=(0,), step=0.5),
+    Operation("adaptive_avg_pool", _adaptive(("normal",)), _terms, linear=(0,), step=0.5, once=True),
     Operation("adaptive_max_pool", _adaptive(KINDS), _max_terms, roundings=1, wide=False),
     Operation("global_avg_pool", _globals(("normal",)), _global_terms, linear=(0,), step=0.5, once=True),
     Operation("global_max_pool", _globals(KINDS), _no_terms, roundings=1),
-    Operation("upsample", _upsamplings, _upsampling_terms, linear=(0,), step=0.5),
+    Operation("upsample", _upsamplings, _upsampling_terms, linear=(0,), step=0.5, once=True),
 )

@@ -1,0 +1,1 @@
+"""Numbers in, a picture or a table out. Nothing here knows a network."""

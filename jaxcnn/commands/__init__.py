@@ -1,0 +1,1 @@
+"""The `jaxcnn` command: one file for each subcommand."""

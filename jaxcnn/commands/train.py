@@ -1,0 +1,80 @@
+"""`jaxcnn train`: train a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Self
+
+from tyro.conf import Suppress, arg
+
+from jaxcnn.commands.command import Command, Line, parse
+from jaxcnn.commands.configs import find_config, read_config
+from jaxcnn.commands.flags import Flag
+from jaxcnn.commands.named import search_working_folder
+from jaxcnn.config import TrainConfig
+from jaxcnn.host.errors import InputError
+
+BARE = Line("jaxcnn train", ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Command):
+    """Train a network, and write what came of it to RESULTS/NAME/.
+
+    CONFIG is a Python file as those in configs/, or the name of one of them: `jaxcnn train fmnist_cnn`. The fields
+    below change what it says. Without it, LeNet-5 learns scikit-learn's handwritten digits.
+    """
+
+    computes = lasting = True
+
+    config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
+    """What is trained, on what, how."""
+    results: Path = Path("results")
+    """The folder of all runs; this one goes to RESULTS/NAME/."""
+    resume: Flag = False
+    """Continue the run in that folder, to the same bits as if it had not been stopped."""
+    restart_schedule: Flag = False
+    """With --resume for more --epochs: the learning rate's schedule begins anew for those, and is not stretched."""
+    overwrite: Flag = False
+    """Discard the run in that folder."""
+    seeds: int = 1
+    """Train with so many seeds, from --seed on, to NAME_seed0, NAME_seed1, ..., and say their mean and spread."""
+    limit_steps: int = 0
+    """A dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept."""
+    line: Suppress[Line] = BARE
+
+    @classmethod
+    def parse(cls, line: Line) -> Self:
+        """The command that a line asks for; the config, which comes first, says what the fields are by default."""
+        config, rest = configured(line)
+        return parse(cls, rest, default=cls(config=config, line=line))
+
+    def run(self) -> int:
+        """Train. Raises Failed where it cannot go on, Interrupted where it was stopped and saved."""
+        from jaxcnn.training.loop import Interrupted, fit
+        from jaxcnn.training.seeds import fit_seeds
+
+        search_working_folder(self.config.network)
+        many = partial(fit_seeds, seeds=self.seeds) if self.seeds != 1 else fit
+        try:
+            many(
+                self.config, results=self.results, resume=self.resume, overwrite=self.overwrite,
+                restart_schedule=self.restart_schedule, limit_steps=self.limit_steps, command=str(self.line),
+            )  # fmt: skip
+        except Interrupted as error:
+            again = [word for word in self.line.arguments if word not in ("--overwrite", "--resume")]
+            go_on = Line(self.line.program, (*again, "--resume"))
+            raise Interrupted(f"{error}; go on with: {go_on}", error.code) from None
+        return 0
+
+
+def configured(line: Line) -> tuple[TrainConfig, Line]:
+    """The config that a line begins with, or the default one, and the rest of the line. Raises InputError."""
+    words = line.arguments
+    if words and words[0].startswith("-") and any(word.endswith(".py") for word in words):
+        raise InputError(f"the config comes first: {line.program} CONFIG --epochs 3")
+    given = bool(words) and not words[0].startswith("-")
+    config = read_config(find_config(words[0])) if given else TrainConfig()
+    return config, Line(f"{line.program} [CONFIG]", words[given:])

@@ -1,0 +1,1 @@
+"""What jaxcnn asks of the machine it runs on: sentences for bad input, whole files, settings, interrupts, versions."""

@@ -1,0 +1,38 @@
+"""The jitted steps, over all devices that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxcnn.data import Split
+from jaxcnn.data.batches import Batch, gather
+from jaxcnn.training.steps import Recipe, Sums, TrainState, eval_step, guarded_step
+
+
+class Compiled(NamedTuple):
+    """The jitted steps, and the data on the device: one compilation for training and one for evaluation."""
+
+    train: Callable[..., tuple[TrainState, Sums]]
+    eval: Callable[..., Any]
+    fetch: Callable[[Split], Callable[..., Batch]]
+    everywhere: NamedSharding
+
+
+def compiled(recipe: Recipe) -> Compiled:
+    """Jit the steps of a recipe over all devices: batches are split along the `data` axis, the rest is copied."""
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    everywhere, split_up = NamedSharding(mesh, P()), NamedSharding(mesh, P("data"))
+    take = jax.jit(gather, out_shardings=split_up)
+
+    def fetch(split: Split) -> Callable[..., Batch]:
+        return partial(take, *jax.device_put((split.images, split.labels), everywhere))
+
+    train = jax.jit(partial(guarded_step, recipe=recipe), donate_argnums=(0,), out_shardings=everywhere)
+    return Compiled(train, jax.jit(partial(eval_step, recipe=recipe), out_shardings=everywhere), fetch, everywhere)

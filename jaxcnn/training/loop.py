@@ -1,0 +1,296 @@
+"""`fit`, the training loop: from a config to a trained network and the folder that documents it."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from jaxcnn.charts.curves import Curve, draw_curves
+from jaxcnn.config import TrainConfig
+from jaxcnn.data.batches import epoch_key
+from jaxcnn.host.errors import InputError
+from jaxcnn.host.interrupts import Interrupted, Stop, stop_requests, stoppable
+from jaxcnn.host.machine import machine, versions
+from jaxcnn.layout import times
+from jaxcnn.ops.native.status import status
+from jaxcnn.training import checkpoint, manifest
+from jaxcnn.training.opening import check_folder, held, open_run
+from jaxcnn.training.plan import Plan, prepare
+from jaxcnn.training.progress import Reporter, drawing, reporting, show_result, tell
+from jaxcnn.training.resuming import Start, check_data, settle, starting_point
+from jaxcnn.training.run import Diverged, Run, of_split
+from jaxcnn.training.run_folder import Record, fingerprint, write_metrics, write_result
+from jaxcnn.training.steps import Recipe, TrainState, empty_sums, eval_step, train_step
+from jaxcnn.training.writer import Writer, writer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+HOW_IT_TRAINED = (Curve("gradient_norm", "gradient norm"), Curve("learning_rate", "learning rate"))
+PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+__all__ = [
+    "Diverged", "Interrupted", "Plan", "Recipe", "TrainState", "eval_step", "fit", "prepare", "train", "train_step",
+]  # fmt: skip
+
+
+def fit(
+    config: TrainConfig, *, on_epoch: Callable[[dict[str, Any]], object] | None = None, **options: Any
+) -> dict[str, Any]:  # fmt: skip
+    """Train a network as a config says, and document the run in `results/<name>/`.
+
+    Args:
+      config: what to train, on what, how.
+      on_epoch: called after each epoch with its figures, a row of metrics.jsonl. Training ends where it returns True.
+      options: those of `train`.
+
+    Returns:
+      What result.json says.
+
+    Raises what `train` raises.
+    """
+    epochs = train(config, **options)
+    enough = None
+    while True:
+        try:
+            row = epochs.send(enough)
+        except StopIteration as end:
+            return end.value
+        enough = on_epoch is not None and on_epoch(row) is True
+
+
+def train(
+    config: TrainConfig, *, results: str | Path = "results", resume: bool = False, overwrite: bool = False,
+    restart_schedule: bool = False, limit_steps: int = 0, command: str = "", console: Console | None = None,
+) -> Generator[dict[str, Any], bool | None, dict[str, Any]]:  # fmt: skip
+    """`fit`, epoch by epoch: an iterator over the rows of metrics.jsonl, each when its checkpoint is being written.
+
+    The folder holds config.json, metrics.jsonl (one line an epoch), result.json, curves.png, confusion_matrix.png and
+    checkpoints/last; README.md beside this file tells in what order. With `data.validation_fraction` there is
+    checkpoints/best too, the best epoch by the validation images, and the figures of result.json are its. A resumed run
+    ends in the same bits as an unbroken one. A loop that is left by `break` leaves a run that can be resumed.
+
+    Args:
+      config: what to train, on what, how.
+      results: the folder of all runs.
+      resume: continue the run in the folder, from its newest sound checkpoint. `config` is what it was, but may have
+        more epochs, and its data may lie elsewhere.
+      overwrite: discard the run in the folder.
+      restart_schedule: for a run that is resumed for more epochs: its learning rate's schedule begins anew for those
+        that are left. Otherwise it is stretched over all epochs.
+      limit_steps: a dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept.
+      command: recorded in result.json.
+      console: a `rich.console.Console`; by default one on standard output.
+
+    Returns:
+      What result.json says, as the value of StopIteration.
+
+    Raises:
+      InputError: the config, the data or the folder cannot work, or another process trains there; nothing was written.
+      Failed: the disk is full, or cannot be written for another reason.
+      Diverged: a loss or gradient was not finite.
+      Interrupted: Ctrl-C or SIGTERM came, and the run was saved.
+      Stop: the same, before there was anything to save; it is a KeyboardInterrupt.
+    """
+    from rich.console import Console
+
+    console = console or Console(highlight=False)
+    if limit_steps < 0 or (limit_steps and (resume or overwrite)):
+        raise InputError("limit_steps is for a dry run, which is not kept: without resume and overwrite, at least 1")
+    with stoppable(), ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()) if limit_steps else results) / config.name
+        check_folder(folder, resume, overwrite)  # before minutes go into reading data
+        if existed := folder.is_dir():
+            stack.enter_context(held(folder))
+        start = starting_point(folder, config, restart_schedule) if resume else None
+        schedule_from = start.record.schedule_from if start else 0
+        plan = prepare(config, start=not (start and start.place), schedule_from=schedule_from, limit_steps=limit_steps)
+        if not existed:
+            stack.enter_context(held(folder))
+        run = _begin(plan, folder, start or Record(config, plan.facts), overwrite)
+        _introduce(console, plan, start)
+        with stop_requests() as stops:
+            yield from _train(run, stops, 1 if limit_steps else config.epochs, console)
+        try:
+            return _conclude(run, command, console, kept=not limit_steps)
+        except Stop as stop:
+            raise _interrupted(run, [stop.number]) from None
+
+
+def _begin(plan: Plan, folder: Path, start: Start | Record, overwrite: bool) -> Run:
+    """The run in its folder, which is made ready; nothing in it changes before all that can be wrong is checked."""
+    if isinstance(start, Record):
+        open_run(folder, start, overwrite)
+        return Run(plan, folder)
+    start = check_data(start, plan.facts)
+    run = Run(plan, folder)
+    if start.place:
+        run.resume(start.place)
+    settle(folder, start)
+    return run
+
+
+def _train(
+    run: Run, stops: list[int], epochs: int, console: Console
+) -> Generator[dict[str, Any], bool | None]:  # fmt: skip
+    total = epochs * run.plan.steps_per_epoch
+    config, (last_folder, best_folder) = run.plan.config, checkpoint.folders(run.folder)
+    with (
+        writer(last_folder, keep=2) as last,
+        writer(best_folder, keep=1) if run.plan.dataset.validation else nullcontext() as best,
+        reporting(console, config.task, epochs, total, run.done, run.judge) as report,
+    ):
+        if run.done:
+            run.save(last, last)  # if it goes on from its best checkpoint, as none of the last is sound
+        for epoch in range(run.done // run.plan.steps_per_epoch, epochs):
+            if run.done == epoch * run.plan.steps_per_epoch and not run.patient():
+                break
+            _train_epoch(run, epoch, stops, last, report)
+            _finish_epoch(run, epoch, last, best, report)
+            enough = yield run.rows[-1]
+            if stops:
+                raise _interrupted(run, stops)
+            if enough:
+                break
+
+
+def _introduce(console: Console, plan: Plan, start: Start | None) -> None:
+    for note in start.notes if start else ():
+        tell(console, note)
+    dataset, config = plan.dataset, plan.config
+    train, test = len(dataset.train.labels), len(dataset.test.labels)
+    kept = f", {len(dataset.validation.labels):,} validation" if dataset.validation else ""
+    shape = times(plan.facts.input)
+    tell(
+        console,
+        f"{config.network} on {dataset.name}: {train:,} training{kept} and {test:,} test images "
+        f"of {shape}, {len(dataset.classes)} classes; epochs: {config.epochs} of {plan.steps_per_epoch:,} steps",
+    )
+    for note in dataset.notes:
+        tell(console, f"note: {note}")
+    if baseline := config.task.baseline(dataset.test.labels, dataset.classes):
+        tell(console, baseline)
+
+
+def _train_epoch(run: Run, epoch: int, stops: list[int], last: Writer, report: Reporter) -> None:
+    config, per_epoch = run.plan.config, run.plan.steps_per_epoch
+    first = run.done - epoch * per_epoch
+    run.lower_rate(epoch)
+    if first == 0:
+        run.sums = jax.device_put(empty_sums(run.plan.recipe), run.steps.everywhere)
+    key = epoch_key(config.seed, epoch)
+    shown, seen, every = 0.0, run.examples, config.log_every
+    logged = jax.device_get(run.sums.sums) if every else {}
+    if run.warm:
+        run.watch.start()
+    for index, batch in enumerate(run.batches(epoch, first), start=first + 1):
+        before = run.sums
+        run.state, run.sums = run.steps.train(run.state, run.sums, batch, key)
+        jax.block_until_ready(before)  # one step ahead of the device, not a whole epoch
+        now = time.perf_counter()
+        if not run.warm:
+            seen, run.warm = run.examples, True
+            run.watch.start()
+        elif now - shown > 0.25 or index == per_epoch:
+            run.check_finite(last)
+            speed = run.watch.speed(run.examples - seen)
+            report.step(epoch + 1, epoch * per_epoch + index, run.metrics(), speed)
+            shown = now
+        if every and index % every == 0:
+            run.check_finite(last)
+            logged = run.log_steps(logged, min(every, index - first))
+        if stops:
+            run.check_finite(last)
+            if index < per_epoch:
+                run.save(last, last)
+                raise _interrupted(run, stops)
+        if config.checkpoint_every and index % config.checkpoint_every == 0 and index < per_epoch:
+            run.check_finite(last)
+            run.save(last, last)
+    run.check_finite(last)
+    run.watch.stop(run.examples - seen)
+
+
+def _interrupted(run: Run, stops: list[int]) -> Interrupted:
+    name = signal.Signals(stops[0]).name
+    return Interrupted(f"{name}: stopped and saved at step {run.done} in {run.folder}", 128 + stops[0])
+
+
+def _finish_epoch(run: Run, epoch: int, last: Writer, best: Writer | None, report: Reporter) -> None:
+    config = run.plan.config
+    row: dict[str, Any] = {"epoch": epoch + 1, "step": run.done} | of_split("train", run.metrics())
+    run.require_finite(last)
+    if (epoch + 1) % config.evaluate_every == 0 or epoch + 1 == config.epochs:
+        row |= run.judged()
+        if not math.isfinite(row[f"{run.judge}_loss"]):
+            raise run.diverged(run.done - 1, f"the loss of the {run.judge} images", last)
+    row |= {"learning_rate": run.rate(), "gradient_norm": run.gradient_norm()}
+    row |= {"images_per_second": run.watch.speed(), "seconds": run.seconds()}
+    run.rows.append(row)
+    last.wait_until_finished()  # figures of two epochs say that a checkpoint was whole
+    write_metrics(run.folder, run.rows)
+    run.log(row)
+    run.save(last, last)
+    if best and run.best() == epoch + 1:
+        run.save(best, last)
+    report.epoch(row)
+
+
+def _native() -> dict[str, Any]:
+    """Whether the C++ program computed, or why not, and what its bits depend on."""
+    here = status()
+    return {"used": here.used, "reason": here.reason, "compiler": here.version, "threads": here.threads}
+
+
+def _take_best(run: Run, console: Console) -> dict[str, Any]:
+    """Go back to the best epoch, if validation images have chosen one; what the result says of it."""
+    best = run.best()
+    if best is None:
+        return {}
+    step = run.rows[best - 1]["step"]
+    place = checkpoint.folders(run.folder)[1] / str(step)
+    if step != run.done:
+        if fault := manifest.fault(place):
+            tell(console, f"{place} is damaged ({fault}): the figures are those of the last epoch")
+            return {}
+        (params, batch_stats), _ = checkpoint.read(place, run.state.model)
+        run.state = run.state.replace(params=params, batch_stats=batch_stats, average=None)  # type: ignore[attr-defined]
+    return {"best_epoch": best}
+
+
+def _conclude(run: Run, command: str, console: Console, kept: bool) -> dict[str, Any]:
+    plan, config = run.plan, run.plan.config
+    seconds, speed = run.seconds(), run.rows[-1]["images_per_second"] if run.rows else 0.0
+    done, chosen = run.done, _take_best(run, console)
+    train = run.evaluate(plan.dataset.train, run.fetch_train)
+    judged = run.evaluate(plan.dataset.judging[1], run.fetch_judging)
+    test = judged
+    if plan.dataset.validation:
+        chosen |= of_split("validation", judged.metrics)
+        test = run.evaluate(plan.dataset.test, run.steps.fetch(plan.dataset.test))
+    result = {
+        "name": config.name, "network": config.network, "dataset": plan.dataset.name, "seed": config.seed,
+        "epochs": config.epochs, "steps": done,
+        **of_split("train", train.metrics), **chosen, **of_split("test", test.metrics),
+        "params_sha256": fingerprint(*run.state.model),
+        "seconds": round(seconds, 2), "images_per_second": round(speed, 1),
+        "versions": versions(PACKAGES), "machine": machine(), "native": _native(), "command": command,
+    }  # fmt: skip
+    write_result(run.folder, result)  # results first: no drawing can lose a run
+    task, classes, size = config.task, plan.dataset.classes, len(plan.dataset.test.labels)
+    title = f"{config.network} on {plan.dataset.name}: {task.headline(test.metrics)} of {size:,} test images"
+    drawn = [Curve(m.key, m.axis, m.scale) for m in (task.loss, *task.metrics[:1])]
+    pictures: list[str] = []
+    with drawing(console):
+        draw_curves(run.folder / "curves.png", run.rows, [*drawn, *HOW_IT_TRAINED], title)
+        pictures = ["curves.png", *task.draw(run.folder, test.sums, classes, title)]
+    files = [str(run.folder), "result.json", "metrics.jsonl", *pictures, "checkpoints/"]
+    show_result(console, task, result, task.text(test.sums, classes), files if kept else [])
+    return result
