@@ -104,13 +104,10 @@ def both_ways(request: pytest.FixtureRequest):
 
 
 def test_no_layer_leans_on_rank_promotion(both_ways):
-    """In training, evaluation and gradient; the same numbers as with it."""
+    """In training, evaluation and gradient. It is seen when they are traced; nothing needs to be computed."""
     for leaf in LEAVES:
-        expected = trained(leaf, 2)
         with jax.numpy_rank_promotion("raise"):
-            found = trained(leaf, 2)
-        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_array_equal(one, other, err_msg=str(leaf))
+            jax.eval_shape(lambda leaf=leaf: trained(leaf, 2))
 
 
 ALONE: dict[str, Callable[[jax.Array], Any]] = {
@@ -139,11 +136,8 @@ def test_no_operation_leans_on_rank_promotion(name: str, dtype):
         y, back = jax.vjp(ALONE[name], x)
         return y, back(y), jax.jvp(ALONE[name], (x,), (x,))
 
-    expected = derivatives(x)
     with jax.numpy_rank_promotion("raise"):
-        found = derivatives(x)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_array_equal(one, other)
+        jax.eval_shape(derivatives, x)
 
 
 def test_a_batch_of_no_examples_goes_through_every_layer_and_changes_nothing(both_ways):
