@@ -2,8 +2,8 @@
 
     python results/peer/cifar_cnn.py FOLDER.tar.xz --seed 0
 
-The archive holds train/CLASS/IMAGE and test/CLASS/IMAGE. Writes results/peer/cifar_cnn_seedS.json, and after every epoch
-a checkpoint beside it, from which the same command goes on. Needs torch and Pillow, and nothing of jaxcnn.
+The archive holds train/CLASS/IMAGE and test/CLASS/IMAGE. Writes results/peer/cifar_cnn_seedS.json, and after every
+epoch a checkpoint beside it, from which the same command goes on. Needs torch and Pillow, and nothing of jaxcnn.
 """
 
 from __future__ import annotations
@@ -60,13 +60,12 @@ def read(archive: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
                 split, kind = Path(member.name).parts[-3:-1]
                 found[split].append((kind, tar.extractfile(member).read()))  # type: ignore[union-attr]
     classes = sorted({kind for kind, _ in found["train"]})
-    return {
-        split: (
-            torch.from_numpy(np.stack([np.asarray(Image.open(io.BytesIO(data))) for _, data in files])).permute(0, 3, 1, 2),
-            torch.tensor([classes.index(kind) for kind, _ in files]),
-        )
-        for split, files in found.items()
-    }  # fmt: skip
+
+    def of(files: list[tuple[str, bytes]]) -> tuple[torch.Tensor, torch.Tensor]:
+        images = np.stack([np.asarray(Image.open(io.BytesIO(data))) for _, data in files])
+        return torch.from_numpy(images).permute(0, 3, 1, 2), torch.tensor([classes.index(kind) for kind, _ in files])
+
+    return {split: of(files) for split, files in found.items()}
 
 
 def normalized(images: torch.Tensor) -> torch.Tensor:
