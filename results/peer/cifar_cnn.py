@@ -48,7 +48,8 @@ def begin(net: nn.Module) -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             deviation = math.sqrt(2 / layer.weight[0].numel()) / 0.87962566103423978
             nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def read(archive: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
