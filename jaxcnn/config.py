@@ -11,6 +11,7 @@ from typing import Literal
 
 from jaxcnn.data.augment import (
     Affine,
+    AlternatingFlip,
     Augmentation,
     CenterCrop,
     Crop,
@@ -47,10 +48,10 @@ from jaxcnn.optimizers import (
 from jaxcnn.tasks import Classification, Penalty, Reconstruction, Task
 
 __all__ = [
-    "LAMB", "LARS", "SGD", "Adam", "AdamW", "Affine", "Augmentation", "CenterCrop", "Classification", "Constant",
-    "Cosine", "Crop", "CutMix", "DataConfig", "Exponential", "Flip", "Lion", "MixUp", "Muon", "OneCycle",
-    "OptimizerConfig", "Penalty", "Perspective", "Plateau", "Polynomial", "RMSprop", "Reconstruction", "ResizedCrop",
-    "Restarts", "Rotate", "Rule", "Schedule", "Step", "Task", "TrainConfig",
+    "LAMB", "LARS", "SGD", "Adam", "AdamW", "Affine", "AlternatingFlip", "Augmentation", "CenterCrop",
+    "Classification", "Constant", "Cosine", "Crop", "CutMix", "DataConfig", "Exponential", "Flip", "Lion", "MixUp",
+    "Muon", "OneCycle", "OptimizerConfig", "Penalty", "Perspective", "Plateau", "Polynomial", "RMSprop",
+    "Reconstruction", "ResizedCrop", "Restarts", "Rotate", "Rule", "Schedule", "Step", "Task", "TrainConfig",
 ]  # fmt: skip
 
 
@@ -71,6 +72,9 @@ class TrainConfig:
     """Which of several state dicts in a file of weights, such as model_ema; None takes the one that training meant."""
     head: Literal["load", "new"] = "load"
     """With weights: new draws the last layer, for data of other classes than those that the weights were trained on."""
+    whiten: bool = False
+    """Begin with a first convolution whose channels are the principal components of the training images' patches,
+    scaled to be as strong as each other, and their negatives. It goes well with --freeze and the path of that layer."""
     freeze: tuple[str, ...] = ()
     """Layers that are not trained, by paths or patterns such as conv1 layer[12] '*.bn?'; a part's path is all of it.
     A frozen BatchNorm normalizes by its running averages, and keeps them."""
@@ -113,6 +117,7 @@ class TrainConfig:
             f"name must be letters, digits, '.', '_', '+' or '-' (it names a folder), at most 100, not {self.name!r}",
         )
         require(self.head == "load" or self.weights, "head new goes with weights: without them, every layer is new")
+        require(not (self.whiten and self.weights), "whiten draws the first layer anew: leave it or weights out")
         require(all(self.freeze), f"freeze must be patterns that are not empty, not {self.freeze}")
         for name in "epochs", "batch_size", "evaluate_every":
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")

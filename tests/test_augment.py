@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from jaxcnn.data.augment import Crop, Flip, augment
-from jaxcnn.data.batches import balanced_order, epoch_key, epoch_order, gather, padded, repeated_order
+from jaxcnn.data.augment import AlternatingFlip, Crop, Flip, augment, sample
+from jaxcnn.data.batches import balanced_order, epoch_key, epoch_order, gather, padded, repeated_order, turn
 from jaxcnn.data.pixels import channel_statistics, normalize
+from jaxcnn.host.errors import InputError
 
 BOTH = (Crop(2), Flip())
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
@@ -133,3 +135,24 @@ def test_gather_finds_an_image_that_is_shown_again():
     batch = gather(jnp.asarray(IMAGES), jnp.arange(40), jnp.array([47, 83]), jnp.ones(2), jnp.array([5, 46]))
     assert batch.labels.tolist() == [7, 3] and batch.ids.tolist() == [47, 83]
     assert (batch.images == IMAGES[[7, 3]]).all() and batch.others.labels.tolist() == [5, 6]
+
+
+def flips(seed: int, epoch: int, ids=tuple(range(200))) -> np.ndarray:
+    drawn = sample((4, 4, 3), jnp.array(ids), epoch_key(seed, epoch), [AlternatingFlip()], turn(seed, epoch))
+    return np.asarray(drawn[0]["applied"])
+
+
+def test_an_alternating_flip_shows_every_image_both_ways_in_any_two_epochs():
+    first = flips(0, 0)
+    assert 70 < first.sum() < 130  # four deviations of 200 coins
+    for epoch in range(1, 4):
+        np.testing.assert_array_equal(flips(0, epoch), first ^ (epoch % 2 == 1))
+    assert (flips(1, 0) != first).any()
+    np.testing.assert_array_equal(flips(0, 3, (17, 3)), flips(0, 3)[[17, 3]])
+
+
+def test_an_alternating_flip_asks_for_the_epoch_and_has_no_other_probability():
+    with pytest.raises(ValueError, match="alternating_flip follows from the epoch: give its turn"):
+        sample((4, 4, 3), jnp.arange(2), jax.random.key(0), [AlternatingFlip()])
+    with pytest.raises(InputError, match=r"its probability is 0\.5"):
+        AlternatingFlip(0.3)

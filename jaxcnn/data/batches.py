@@ -19,6 +19,14 @@ class Batch(NamedTuple):
     mask: Array  # (N,) float32: 1, or 0 for the padding of the last batch
     ids: Array  # (N,) int32: each image's place in the data set; when an epoch shows it again, plus the set's size
     others: Others | None = None  # of whom the images are mixtures, where they are
+    turn: Turn | None = None  # where an augmentation follows from what it did in the epoch before
+
+
+class Turn(NamedTuple):
+    """Which epoch it is, and a key that all epochs of the run share."""
+
+    key: Array
+    epoch: Array  # () int32
 
 
 class Others(NamedTuple):
@@ -67,6 +75,11 @@ def balanced_order(seed: int, epoch: int, labels: np.ndarray) -> np.ndarray:
 def epoch_key(seed: int, epoch: int) -> Array:
     """The key from which an epoch's augmentation and dropout are drawn."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 2), epoch)
+
+
+def turn(seed: int, epoch: int) -> Turn:
+    """The turn of an epoch's batches."""
+    return Turn(jax.random.fold_in(jax.random.key(seed), 3), jnp.asarray(epoch, jnp.int32))
 
 
 def padded(order: np.ndarray, batch_size: int, first: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import jax
+import numpy as np
 import optax
 from jax import Array
 
@@ -18,13 +19,14 @@ from jaxcnn.data.augment import shape_after, split_mixtures
 from jaxcnn.data.pixels import channel_statistics
 from jaxcnn.forward_pass import apply
 from jaxcnn.host.errors import InputError, input_errors
-from jaxcnn.layout import Params, abstract, times
+from jaxcnn.layout import Params, abstract, init, times
 from jaxcnn.rewrite import freeze
 from jaxcnn.spec import Spec
 from jaxcnn.tasks import Task
 from jaxcnn.training.checkpoint import places, restore
 from jaxcnn.training.run_folder import Facts, data_fingerprint, read_run
 from jaxcnn.training.steps import Recipe
+from jaxcnn.training.whitening import first_convolution, whitened
 from jaxcnn.zoo import NETWORKS, create
 
 
@@ -103,10 +105,13 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
         net, optimizers.make(optimizer, steps_per_epoch, config.epochs, schedule_from, parts=parts), mean, std, task,
         config.data.augment, config.penalty, frozen, config.accumulate, config.ema, config.precision,
     )  # fmt: skip
-    weights = _weights(config, net, shape) if start else None
+    if config.whiten:
+        with input_errors("whiten"):
+            first_convolution(net, shape)
+    begun = _beginning(config, net, dataset.train.images, (mean, std)) if start else None
     facts = Facts(dataset.classes, shape, mean, std, data_fingerprint(dataset))
     rate = optimizers.learning_rate(optimizer, steps_per_epoch, config.epochs, schedule_from)
-    return Plan(config, dataset, facts, recipe, steps_per_epoch, rate, weights)
+    return Plan(config, dataset, facts, recipe, steps_per_epoch, rate, begun)
 
 
 def _scaled(config: OptimizerConfig, batch_size: int) -> OptimizerConfig:
@@ -117,6 +122,16 @@ def _scaled(config: OptimizerConfig, batch_size: int) -> OptimizerConfig:
 def initial_key(config: TrainConfig) -> Array:
     """The key that draws the parameters of a run, a new head among them."""
     return jax.random.fold_in(jax.random.key(config.seed), 0)
+
+
+def _beginning(
+    config: TrainConfig, net: Spec, images: np.ndarray, normal: tuple[tuple[float, ...], tuple[float, ...]]
+) -> tuple[Params, Params] | None:  # fmt: skip
+    """The parameters and statistics to begin with, where they are not merely drawn."""
+    if not config.whiten:
+        return _weights(config, net, images.shape[1:])
+    params, stats = init(net, initial_key(config), images.shape[1:])
+    return whitened(net, params, images, *normal), stats
 
 
 def _weights(config: TrainConfig, net: Spec, shape: tuple[int, int, int]) -> tuple[Params, Params] | None:

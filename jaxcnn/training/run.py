@@ -13,8 +13,8 @@ import numpy as np
 import optax
 
 from jaxcnn.data import Split
-from jaxcnn.data.augment import split_mixtures
-from jaxcnn.data.batches import Batch, balanced_order, epoch_key, padded, repeated_order
+from jaxcnn.data.augment import AlternatingFlip, split_mixtures
+from jaxcnn.data.batches import Batch, balanced_order, epoch_key, padded, repeated_order, turn
 from jaxcnn.host.errors import Failed
 from jaxcnn.host.events import Events
 from jaxcnn.layout import Params
@@ -163,8 +163,11 @@ class Run:
         order = self._order(epoch)
         others = padded(np.roll(order, -config.data.repeats), config.batch_size, first)
         mixed = split_mixtures(config.data.augment)[1]
+        alternate = any(isinstance(each, AlternatingFlip) for each in config.data.augment)
+        in_turn = turn(config.seed, epoch) if alternate else None
         for ids, mask in padded(order, config.batch_size, first):
-            yield self.fetch_train(ids, mask, next(others)[0]) if mixed else self.fetch_train(ids, mask)
+            batch = self.fetch_train(ids, mask, next(others)[0]) if mixed else self.fetch_train(ids, mask)
+            yield batch._replace(turn=in_turn)
 
     def _order(self, epoch: int) -> np.ndarray:
         seed, data, labels = self.plan.config.seed, self.plan.config.data, self.plan.dataset.train.labels

@@ -110,8 +110,9 @@ def training_inputs(recipe: Recipe, batch: Batch, key: Array) -> tuple[Array, Ba
     alone, mixtures = split_mixtures(recipe.augment)
 
     def ready(images: Array, ids: Array) -> Array:
-        return normalize(augment(images, ids, key, alone), recipe.mean, recipe.std)
+        return normalize(augment(images, ids, key, alone, turn), recipe.mean, recipe.std)
 
+    turn, batch = batch.turn, batch._replace(turn=None)
     images, others = ready(batch.images, batch.ids), batch.others
     if not mixtures or others is None:
         return images, batch

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxcnn.spec import Spec
+from jaxcnn.zoo.airbench import airbench
 from jaxcnn.zoo.alexnet import alexnet, alexnet_2012
 from jaxcnn.zoo.alphago import alphago_policy
 from jaxcnn.zoo.bn_inception import bn_inception
@@ -113,6 +114,7 @@ NETWORKS = {
     "vgg13_bn": Entry(vgg13_bn, _IMAGENET, 2014, "Simonyan and Zisserman, VGG", "torchvision", 71.586, 90.374),
     "vgg16_bn": Entry(vgg16_bn, _IMAGENET, 2014, "Simonyan and Zisserman, VGG", "torchvision", 73.36, 91.516),
     "vgg19_bn": Entry(vgg19_bn, _IMAGENET, 2014, "Simonyan and Zisserman, VGG", "torchvision", 74.218, 91.842),
+    "airbench": Entry(airbench, _CIFAR, 2024, "Jordan, CIFAR-10 in seconds"),
     # residual networks
     "plain34": Entry(plain34, _IMAGENET, 2015, "He and others, as deep, without shortcuts"),
     "resnet18": Entry(resnet18, _IMAGENET, 2015, "He and others, residual learning", "torchvision", 69.758, 89.078),

@@ -23,7 +23,7 @@ from jaxcnn.data.augment.color import Grayscale, Jitter
 from jaxcnn.data.augment.crop import Crop
 from jaxcnn.data.augment.erase import Cutout, Erase
 from jaxcnn.data.augment.filter import Blur
-from jaxcnn.data.augment.flip import Flip, FlipVertical
+from jaxcnn.data.augment.flip import AlternatingFlip, Flip, FlipVertical
 from jaxcnn.data.augment.mix import CutMix, Mixing, MixUp
 from jaxcnn.data.augment.noise import Noise, SaltAndPepper
 from jaxcnn.data.augment.perspective import Perspective
@@ -31,10 +31,12 @@ from jaxcnn.data.augment.randaugment import RandAugment, TrivialAugment
 from jaxcnn.data.augment.resized_crop import CenterCrop, ResizedCrop
 from jaxcnn.data.augment.timm import TimmRandAugment
 from jaxcnn.data.augment.tone import Autocontrast, Equalize, Invert, Posterize, Sharpness, Solarize
+from jaxcnn.data.batches import Turn
 
 AUGMENTATIONS = Augmentation.table(
     {
         "affine": Affine,
+        "alternating_flip": AlternatingFlip,
         "augmix": AugMix,
         "autoaugment": AutoAugment,
         "autocontrast": Autocontrast,
@@ -66,7 +68,9 @@ AUGMENTATIONS = Augmentation.table(
 )
 
 
-def augment(images: Array, ids: Array, rng: Array, augmentations: Sequence[Augmentation]) -> Array:
+def augment(
+    images: Array, ids: Array, rng: Array, augmentations: Sequence[Augmentation], turn: Turn | None = None
+) -> Array:  # fmt: skip
     """Images (N, H, W, C), changed by one augmentation after the other.
 
     Args:
@@ -74,8 +78,9 @@ def augment(images: Array, ids: Array, rng: Array, augmentations: Sequence[Augme
       ids: (N,) integers, each image's place in its data set.
       rng: the epoch's key. An image's key is this one folded with its id; an augmentation's, that folded with its name.
       augmentations: in order.
+      turn: which epoch it is, for augmentations that follow from it.
     """
-    return replay(images, sample(images.shape[1:], ids, rng, augmentations), augmentations)
+    return replay(images, sample(images.shape[1:], ids, rng, augmentations, turn), augmentations)
 
 
 def shape_after(shape: tuple[int, ...], augmentations: Sequence[Augmentation]) -> tuple[int, ...]:
@@ -122,16 +127,24 @@ def _keys(ids: Array, rng: Array, name: str) -> Array:
 
 
 def sample(
-    shape: tuple[int, ...], ids: Array, rng: Array, augmentations: Sequence[Augmentation]
+    shape: tuple[int, ...], ids: Array, rng: Array, augmentations: Sequence[Augmentation], turn: Turn | None = None
 ) -> tuple[Drawn, ...]:  # fmt: skip
-    """What `augment` does to images of `shape`, (H, W, C): for each augmentation what it drew, arrays of (N, ...)."""
+    """What `augment` does to images of `shape`, (H, W, C): for each augmentation what it drew, arrays of (N, ...).
+
+    Raises ValueError for an augmentation that follows from the epoch, without a `turn`.
+    """
     seen: Counter[str] = Counter()
     drawn = []
     for each in augmentations:
         name = f"{each.kind()} {seen[each.kind()]}"  # the second of a kind draws other numbers than the first
         seen[each.kind()] += 1
-        own = _keys(ids, rng, name)
-        drawn.append(jax.vmap(lambda key, each=each, shape=shape: each.sample(key, shape))(own))
+        draw = jax.vmap(lambda key, each=each, shape=shape: each.sample(key, shape))
+        if isinstance(each, AlternatingFlip):
+            if turn is None:
+                raise ValueError(f"{each.kind()} follows from the epoch: give its turn")
+            drawn.append(each.in_turn(draw(_keys(ids, turn.key, name)), turn.epoch))
+        else:
+            drawn.append(draw(_keys(ids, rng, name)))
         shape = each.shape_after(shape)
     return tuple(drawn)
 
@@ -166,6 +179,7 @@ def replay_boxes(
 __all__ = [
     "AUGMENTATIONS",
     "Affine",
+    "AlternatingFlip",
     "AugMix",
     "Augmentation",
     "AutoAugment",

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.data.augment.augmentation import Augmentation, Drawn
+from jaxcnn.host.settings import require
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,21 @@ class Flip(Augmentation):
     def change_boxes(self, boxes: Array, drawn: Drawn, shape: tuple[int, ...]) -> Array:
         top, left, bottom, right = jnp.moveaxis(boxes, -1, 0)
         return jnp.stack([top, shape[1] - right, bottom, shape[1] - left], axis=-1)
+
+
+@dataclass(frozen=True)
+class AlternatingFlip(Flip):
+    """Mirror the image left to right in every second epoch; which images begin with it is random (Jordan 2024).
+
+    So an image is seen both ways in any two epochs.
+    """
+
+    def check(self) -> None:
+        require(self.probability == 0.5, "alternating_flip mirrors every second time: its probability is 0.5")
+
+    def in_turn(self, first: Drawn, epoch: Array) -> Drawn:
+        """What is done in an epoch, given what is done in the first."""
+        return first | {"applied": first["applied"] ^ (epoch % 2 == 1)}
 
 
 @dataclass(frozen=True)
