@@ -8,7 +8,6 @@ import pytest
 from jaxcnn.data.augment import AlternatingFlip, Crop, Flip, augment, sample
 from jaxcnn.data.batches import balanced_order, epoch_key, epoch_order, gather, padded, repeated_order, turn
 from jaxcnn.data.pixels import channel_statistics, normalize
-from jaxcnn.host.errors import InputError
 
 BOTH = (Crop(2), Flip())
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
@@ -151,8 +150,6 @@ def test_an_alternating_flip_shows_every_image_both_ways_in_any_two_epochs():
     np.testing.assert_array_equal(flips(0, 3, (17, 3)), flips(0, 3)[[17, 3]])
 
 
-def test_an_alternating_flip_asks_for_the_epoch_and_has_no_other_probability():
+def test_an_alternating_flip_asks_for_the_epoch():
     with pytest.raises(ValueError, match="alternating_flip follows from the epoch: give its turn"):
         sample((4, 4, 3), jnp.arange(2), jax.random.key(0), [AlternatingFlip()])
-    with pytest.raises(InputError, match=r"its probability is 0\.5"):
-        AlternatingFlip(0.3)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcnn.data.augment.augmentation import Augmentation, Drawn
-from jaxcnn.host.settings import require
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class AlternatingFlip(Flip):
     So an image is seen both ways in any two epochs.
     """
 
-    def check(self) -> None:
-        require(self.probability == 0.5, "alternating_flip mirrors every second time: its probability is 0.5")
+    probability: float = 0.5
+    """How many images begin mirrored."""
 
     def in_turn(self, first: Drawn, epoch: Array) -> Drawn:
         """What is done in an epoch, given what is done in the first."""
