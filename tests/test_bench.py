@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxcnn.bench import cases, jax_operations, measure_ops, measure_steps, networks, peers, tables
+from jaxcnn.bench import cases, epoch_data, jax_operations, measure_ops, measure_steps, networks, peers, tables
 from jaxcnn.bench.agreement import Disagreement, check_dropout, check_equal, check_gradients
 from jaxcnn.bench.cases import Case
 from jaxcnn.bench.goals import Goal
@@ -386,6 +386,19 @@ def test_a_quick_run_of_steps_writes_its_table(tmp_path, monkeypatch):
     text = (tmp_path / "bench-step.md").read_text()
     assert "≤ 1.1 of the step outside a scan: " in text and "≤ 1 of torch: not measured" in text
     assert "## The first step" in text and "jaxcnn-scan" in text
+
+
+@pytest.mark.parametrize("peer", ["lax", pytest.param("torch", marks=pytest.mark.slow)])
+def test_a_quick_run_of_epochs_writes_its_table(peer: str, tmp_path, monkeypatch):
+    """PyTorch's epochs run in a process of their own."""
+    monkeypatch.setattr(epoch_data, "TRAIN", 40)
+    monkeypatch.setattr(epoch_data, "TEST", 10)
+    assert (
+        bench("epoch", "--quick", "--batch", "16", "--peers", peer, "--cases", "lenet5", "--output", str(tmp_path)) == 0
+    )
+    text = (tmp_path / "bench-epoch.md").read_text()
+    assert "≤ 1.05 of the step without augmentation: " in text and "40 training images" in text
+    assert ("≤ 0.8 of PyTorch's epoch: not measured" in text) == (peer == "lax")
 
 
 @pytest.mark.parametrize(

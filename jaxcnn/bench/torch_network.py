@@ -202,16 +202,21 @@ def _pool(row: Row, leaf: Pool) -> nn.Module:
     raise unsupported("PyTorch", leaf)
 
 
+def network(problem: Problem) -> nn.Module:
+    """The network with its weights, in training mode."""
+    return _network(problem)[0]
+
+
 def _network(problem: Problem) -> tuple[nn.Module, Builder]:
     builder = Builder(problem.net, problem.pixels.shape[1:])
-    network = builder.module
+    module = builder.module
     with torch.no_grad():
         for tree in problem.weights:
             for path, layer in tree.items():
                 for name, value in layer.items():
                     slot = builder.slots[path, name]
                     slot.tensor.copy_(torch.from_numpy(np.array(slot.to_torch(value))))
-    return network.train(), builder
+    return module.train(), builder
 
 
 def _batch(problem: Problem) -> tuple[Tensor, Tensor]:
@@ -223,13 +228,13 @@ def trainer(problem: Problem, peer: Peer) -> Trainer:
     """The network in training, in the peer's memory layout, eager or compiled."""
     device = "cpu" if jax.default_backend() == "cpu" else "cuda"
     layout = torch.channels_last if peer.channels_last else torch.contiguous_format
-    network = _network(problem)[0].to(device=device, memory_format=layout)  # type: ignore[call-overload]
+    module = network(problem).to(device=device, memory_format=layout)  # type: ignore[call-overload]
     images, labels = (each.to(device) for each in _batch(problem))
     images = images.contiguous(memory_format=layout)
-    optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
+    optimizer = torch.optim.Adam(module.parameters(), LEARNING_RATE)
 
     def loss_of(images: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(network(images), labels)
+        return F.cross_entropy(module(images), labels)
 
     if peer.compiled:
         loss_of = torch.compile(loss_of, dynamic=False)
@@ -241,14 +246,14 @@ def trainer(problem: Problem, peer: Peer) -> Trainer:
         optimizer.step()
         return finished(loss.item())
 
-    return Trainer(step, sum(each.numel() for each in network.parameters() if each.requires_grad))
+    return Trainer(step, sum(each.numel() for each in module.parameters() if each.requires_grad))
 
 
 def gradients(problem: Problem) -> Gradients:
     """The gradients of a network without dropout."""
-    network, builder = _network(problem)
+    module, builder = _network(problem)
     images, labels = _batch(problem)
-    logits = network(images)
+    logits = module(images)
     loss = F.cross_entropy(logits, labels)
     loss.backward()
     tree: Tree = {

@@ -1,4 +1,4 @@
-"""`jaxcnn bench`: the speed of single operations, of training steps, of compiling."""
+"""`jaxcnn bench`: the speed of single operations, training steps, compiling, augmentations and whole epochs."""
 
 from __future__ import annotations
 
@@ -21,30 +21,32 @@ TITLES = {
     "step": "The speed of training steps",
     "compile": "The time to trace and compile",
     "augment": "The speed of augmentations",
+    "epoch": "The speed of whole epochs",
 }
-BATCH = {"ops": 64, "step": 128, "compile": 32, "augment": 128}
+BATCH = {"ops": 64, "step": 128, "compile": 32, "augment": 128, "epoch": 128}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Command):
     """Measure the speed beside lax, Flax, Keras and PyTorch.
 
-    The tables go to OUTPUT/bench-ops.md, -step.md, -compile.md or -augment.md (-gpu on a GPU), and while they are
-    measured to the file of that name and .partial. Augmentations have peers of their own: torchvision, kornia,
+    The tables go to OUTPUT/bench-ops.md, -step.md, -compile.md, -augment.md or -epoch.md (-gpu on a GPU), and while
+    they are measured to the file of that name and .partial. Augmentations have peers of their own: torchvision, kornia,
     albumentations, augmax, dm_pix.
     """
 
     computes = lasting = True
 
-    what: Positional[Literal["ops", "step", "compile", "augment"]]
-    """Operations, training steps, how long networks take to compile, or augmentations (at batch 1, 32 and 128)."""
+    what: Positional[Literal["ops", "step", "compile", "augment", "epoch"]]
+    """Operations, training steps, how long networks take to compile, augmentations (at batch 1, 32 and 128), or whole
+    epochs, with data, checkpoint and evaluation."""
     peers: Annotated[
         tuple[str, ...], arg(metavar="PEER...", help_behavior_hint=f"(default: all of {', '.join(NAMES[1:])})")
     ] = ()
     """Compare with these only."""
     cases: Annotated[tuple[str, ...], arg(metavar="PATTERN...", help_behavior_hint="(default: all)")] = ()
     """Measure these only, for example 'conv3x3*' or '*/dW'."""
-    batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 64, 128 and 32)")] = None
+    batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 64, 128, and 32 to compile)")] = None
     """Images in a batch."""
     quick: Flag = False
     """Few and short rounds: for orientation, not to be quoted."""
@@ -58,7 +60,7 @@ class Bench(Command):
         """
         import jax
 
-        from jaxcnn.bench import measure_augment, measure_compile, measure_ops, measure_steps
+        from jaxcnn.bench import measure_augment, measure_compile, measure_epoch, measure_ops, measure_steps
         from jaxcnn.bench.agreement import Disagreement
         from jaxcnn.bench.cases import choose
         from jaxcnn.bench.conditions import describe, matrix_peak, prepare, speed
@@ -69,7 +71,10 @@ class Bench(Command):
         batch = BATCH[self.what] if self.batch is None else self.batch
         if batch < 1:
             raise InputError(f"--batch must be at least 1, not {batch}")
-        modules = {"ops": measure_ops, "step": measure_steps, "compile": measure_compile, "augment": measure_augment}
+        modules = {
+            "ops": measure_ops, "step": measure_steps, "compile": measure_compile, "augment": measure_augment,
+            "epoch": measure_epoch,
+        }  # fmt: skip
         measuring: Any = modules[self.what]
         cases = choose(self.cases or None, measuring.names())
         chosen, notes = choose_peers(self.peers or None, platform, AUGMENTERS if self.what == "augment" else ALL)
