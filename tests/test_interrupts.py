@@ -209,6 +209,25 @@ os.execv(sys.executable, [sys.executable, "-c", {again!r}])
     assert (started.wait(), said) == (143, "jaxcnn: stopped\n")
 
 
+def test_no_stop_is_raised_in_libraries_that_are_being_loaded():
+    """JAX's call Python then: an exception there ended the process with a segmentation fault."""
+    started = process("""
+import importlib.abc, signal
+from jaxcnn.commands import main
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "jaxlib":
+            print(signal.getsignal(signal.SIGINT).manner, flush=True)
+
+sys.meta_path.insert(0, Finder())
+begin()
+main.main(["train", "--epochs", "0"])
+""")
+    said, error = started.communicate()
+    assert said == "leave\n" and "epochs must be at least 1" in error
+
+
 TRAIN = ["-u", "-m", "jaxcnn", "train", "--data.size", "16", "16", "--network", "resnet20", "--epochs", "2"]
 
 

@@ -306,6 +306,7 @@ STAY = {
     "fmnist_cnn": 5,  # all five, after activations
     "densenet121": 62, "densenet161": 82, "densenet169": 86, "densenet201": 102,  # one a layer and transition, the last
     "resnet50v2": 17, "resnet101v2": 34, "resnet152v2": 51,  # one a block, the last
+    "airbench": 3,  # those after pools
     "nasnet_mobile": 4, "nasnet_large": 4,  # those after the two halves of a factorized reduction
 }  # fmt: skip
 

@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None, program: str = "jaxcnn") -> int:
     SystemExit, with the exit status, where help was asked for, or the words are none of the command's.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    _load(words)
     try:
         with stoppable(), sentences(), standard_output() as output:
             asked = command(words, program)
@@ -67,6 +68,20 @@ def main(arguments: list[str] | None = None, program: str = "jaxcnn") -> int:
         return say("stopped", getattr(stop, "code", STOPPED))
 
 
+def _load(words: list[str]) -> None:
+    """Import what the command line needs before `Stop` may be raised.
+
+    JAX's libraries call Python while they are loaded, and an exception that comes there ends the process with a fault.
+    """
+    with suppress(Exception):  # whatever is wrong is said by who uses them
+        if words and words[0] in COMMANDS and _kind(words[0]).computes:
+            importlib.import_module("jax")
+
+
+def _kind(name: str) -> type[Command]:
+    return getattr(importlib.import_module(f"jaxcnn.commands.{name}"), name.capitalize())
+
+
 def command(words: list[str], program: str = "jaxcnn") -> Command:
     """What a command line asks for; of all commands, only that one's module is imported.
 
@@ -74,8 +89,7 @@ def command(words: list[str], program: str = "jaxcnn") -> Command:
     """
     name = words[0] if words else ""
     if name in COMMANDS:
-        kind = getattr(importlib.import_module(f"jaxcnn.commands.{name}"), name.capitalize())
-        return kind.parse(Line(f"jaxcnn {name}" if program == "jaxcnn" else program, tuple(words[1:])))
+        return _kind(name).parse(Line(f"jaxcnn {name}" if program == "jaxcnn" else program, tuple(words[1:])))
     if name == "--version":
         print(f"jaxcnn {jaxcnn.__version__}")
         raise SystemExit(0)
