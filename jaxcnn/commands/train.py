@@ -60,6 +60,7 @@ class Train(Command):
         from jaxcnn.training.loop import Interrupted
 
         search_working_folder(self.config.network)
+        search_working_folder(self.config.distill.network or "")
         try:
             self._fit()(
                 self.config, results=self.results, resume=self.resume, overwrite=self.overwrite,

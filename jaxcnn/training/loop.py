@@ -23,7 +23,7 @@ from jaxcnn.training.conclusion import conclude
 from jaxcnn.training.opening import check_folder, held, open_run
 from jaxcnn.training.plan import Plan, prepare
 from jaxcnn.training.progress import Reporter, reporting, tell
-from jaxcnn.training.resuming import Start, check_data, settle, starting_point
+from jaxcnn.training.resuming import Start, check_same, settle, starting_point
 from jaxcnn.training.run import Diverged, Run, of_split
 from jaxcnn.training.run_folder import Record, write_metrics
 from jaxcnn.training.steps import Recipe, TrainState, empty_sums, eval_step, train_step
@@ -102,6 +102,8 @@ def train(
         raise InputError("limit_steps is for a dry run, which is not kept: without resume and overwrite, at least 1")
     with stoppable(), ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()) if limit_steps else results) / config.name
+        if config.distill.teacher and Path(config.distill.teacher).resolve() == folder.resolve():
+            raise InputError(f"{folder} cannot teach itself: choose another --name for what it teaches")
         check_folder(folder, resume, overwrite)  # before minutes go into reading data
         if existed := folder.is_dir():
             stack.enter_context(held(folder))
@@ -110,7 +112,7 @@ def train(
         plan = prepare(config, start=not (start and start.place), schedule_from=schedule_from, limit_steps=limit_steps)
         if not existed:
             stack.enter_context(held(folder))
-        run = _begin(plan, folder, start or Record(config, plan.facts), overwrite)
+        run = _begin(plan, folder, start or Record(config, plan.facts, teacher=plan.teacher), overwrite)
         _introduce(console, plan, start)
         with stop_requests() as stops:
             yield from _train(run, stops, 1 if limit_steps else config.epochs, console)
@@ -125,7 +127,7 @@ def _begin(plan: Plan, folder: Path, start: Start | Record, overwrite: bool) -> 
     if isinstance(start, Record):
         open_run(folder, start, overwrite)
         return Run(plan, folder)
-    start = check_data(start, plan.facts)
+    start = check_same(start, plan.facts, plan.teacher)
     run = Run(plan, folder)
     if start.place:
         run.resume(start.place)
@@ -169,6 +171,9 @@ def _introduce(console: Console, plan: Plan, start: Start | None) -> None:
         f"{config.network} on {dataset.name}: {train:,} training{kept} and {test:,} test images "
         f"of {shape}, {len(dataset.classes)} classes; epochs: {config.epochs} of {plan.steps_per_epoch:,} steps",
     )
+    if config.distill.teacher:
+        told = f"{config.distill.share:.0%} of the loss, at temperature {config.distill.temperature:g}"
+        tell(console, f"taught by {config.distill.teacher}: {told}")
     for note in dataset.notes:
         tell(console, f"note: {note}")
     if baseline := config.task.baseline(dataset.test.labels, dataset.classes):
