@@ -18,7 +18,7 @@ from jaxcnn.data.pixels import channel_statistics, normalize
 from jaxcnn.host.errors import InputError
 from jaxcnn.training import conclusion, train
 from jaxcnn.training.folds import fit_folds
-from jaxcnn.training.plan import trained
+from jaxcnn.training.plan import prepare, trained
 
 SMALL = TrainConfig(
     name="a",
@@ -139,3 +139,13 @@ def test_a_fold_that_cannot_be_gets_a_sentence(folds, fold, sentence):
     with pytest.raises(InputError) as error:
         DataConfig(folds=folds, fold=fold)
     assert str(error.value) == sentence
+
+
+def test_a_run_to_build_upon_that_may_have_seen_the_fold_is_named(folds):
+    """Both held-out folds of the fixture: the one that is tested now, and the other one, which it has learned from."""
+    notes = []
+    for fold in 1, 2:
+        weights = str(folds[1] / f"a_fold{fold}")
+        notes += [prepare(replace(SMALL, weights=weights, data=replace(SMALL.data, folds=2, fold=1))).dataset.notes]
+    assert not any("may have learned" in note for note in notes[0])
+    assert notes[1][-1] == f"{weights} may have learned from images of the fold, whose figures are then too good"

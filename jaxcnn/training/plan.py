@@ -101,6 +101,7 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
             f"data.mean and data.std need one number for each of {shape[-1]} channels, not {mean} and {std}"
         )
     lessons = _lessons(config, dataset.classes, shape)
+    dataset = dataset._replace(notes=(*dataset.notes, *_knowing(config)))
     with input_errors("task"):
         task = config.task.fitted(dataset.train.labels, dataset.classes)
     steps_per_epoch = -(-size // config.batch_size)
@@ -191,6 +192,20 @@ def _lessons(config: TrainConfig, classes: tuple[str, ...], shape: tuple[int, in
     run = trained(folder, trust=True)  # as the person has named what there is to trust
     arrays = run.params, run.batch_stats
     return Lessons(Teacher(run.net, facts.mean, facts.std, wanted), arrays, fingerprint(*arrays))
+
+
+def _knowing(config: TrainConfig) -> list[str]:
+    """What is said of runs that this one builds upon, and that may have learned from the fold that is to judge it."""
+    runs = [
+        Path(run) for run in (config.distill.teacher, config.weights) if run and (Path(run) / "config.json").is_file()
+    ]
+    fold = {"source", "folds", "fold", "split_seed", "train_fraction", "test_fraction"}
+    return [
+        f"{run} may have learned from images of the fold, whose figures are then too good"
+        for run in runs
+        if config.data.folds
+        and any(getattr(read_run(run)[0].data, name) != getattr(config.data, name) for name in fold)
+    ]
 
 
 def _unlike(there: tuple[str, ...], here: tuple[str, ...]) -> str:
