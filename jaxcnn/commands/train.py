@@ -47,6 +47,8 @@ class Train(Command):
     NAME_fold1, NAME_fold2, ..., each tested on a fold that it has not learned from; say their mean and spread."""
     limit_steps: int = 0
     """A dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept."""
+    profile: int = 0
+    """After the step that compiles, trace so many steps to RESULTS/NAME/profile/, and say where the time goes."""
     line: Suppress[Line] = BARE
 
     @classmethod
@@ -64,7 +66,8 @@ class Train(Command):
         try:
             self._fit()(
                 self.config, results=self.results, resume=self.resume, overwrite=self.overwrite,
-                restart_schedule=self.restart_schedule, limit_steps=self.limit_steps, command=str(self.line),
+                restart_schedule=self.restart_schedule, limit_steps=self.limit_steps, profile=self.profile,
+                command=str(self.line),
             )  # fmt: skip
         except Interrupted as error:
             again = [word for word in self.line.arguments if word not in ("--overwrite", "--resume")]

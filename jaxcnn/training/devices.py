@@ -24,6 +24,7 @@ class Compiled(NamedTuple):
     eval: Callable[..., Any]
     fetch: Callable[[Split], Callable[..., Batch]]
     everywhere: NamedSharding
+    program: Callable[..., str]  # what `train` was compiled to for such arguments, as text
 
 
 def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Compiled:
@@ -39,6 +40,10 @@ def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Co
         return partial(take, *jax.device_put((split.images, split.labels), everywhere))
 
     train = jax.jit(partial(guarded_step, recipe=recipe), donate_argnums=(0,), out_shardings=everywhere)
-    if teacher:
-        train = partial(train, teacher=jax.device_put(teacher, everywhere))
-    return Compiled(train, jax.jit(partial(eval_step, recipe=recipe), out_shardings=everywhere), fetch, everywhere)
+    lessons = {"teacher": jax.device_put(teacher, everywhere)} if teacher else {}
+
+    def program(*given: Any) -> str:
+        return train.lower(*given, **lessons).compile().as_text() or ""
+
+    evaluate = jax.jit(partial(eval_step, recipe=recipe), out_shardings=everywhere)
+    return Compiled(partial(train, **lessons), evaluate, fetch, everywhere, program)

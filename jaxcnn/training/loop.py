@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from jaxcnn.config import TrainConfig
-from jaxcnn.data.batches import epoch_key
+from jaxcnn.data.batches import Batch, epoch_key
 from jaxcnn.host.errors import InputError
 from jaxcnn.host.interrupts import Interrupted, Stop, stop_requests, stoppable
 from jaxcnn.layout import times
@@ -22,6 +22,7 @@ from jaxcnn.training import checkpoint
 from jaxcnn.training.conclusion import conclude
 from jaxcnn.training.opening import check_folder, held, open_run
 from jaxcnn.training.plan import Plan, prepare
+from jaxcnn.training.profiler import Profiler
 from jaxcnn.training.progress import Reporter, reporting, tell
 from jaxcnn.training.resuming import Start, check_same, settle, starting_point
 from jaxcnn.training.run import Diverged, Run, of_split
@@ -64,7 +65,8 @@ def fit(
 
 def train(
     config: TrainConfig, *, results: str | Path = "results", resume: bool = False, overwrite: bool = False,
-    restart_schedule: bool = False, limit_steps: int = 0, command: str = "", console: Console | None = None,
+    restart_schedule: bool = False, limit_steps: int = 0, profile: int = 0, command: str = "",
+    console: Console | None = None,
 ) -> Generator[dict[str, Any], bool | None, dict[str, Any]]:  # fmt: skip
     """`fit`, epoch by epoch: an iterator over the rows of metrics.jsonl, each when its checkpoint is being written.
 
@@ -82,6 +84,8 @@ def train(
       restart_schedule: for a run that is resumed for more epochs: its learning rate's schedule begins anew for those
         that are left. Otherwise it is stretched over all epochs.
       limit_steps: a dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept.
+      profile: how many steps, after the one that compiles, are traced into the folder; a sentence says where their time
+        goes.
       command: recorded in result.json.
       console: a `rich.console.Console`; by default one on standard output.
 
@@ -100,6 +104,7 @@ def train(
     console = console or Console(highlight=False)
     if limit_steps < 0 or (limit_steps and (resume or overwrite)):
         raise InputError("limit_steps is for a dry run, which is not kept: without resume and overwrite, at least 1")
+    profiler = Profiler(profile, console, kept=not limit_steps)
     with stoppable(), ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()) if limit_steps else results) / config.name
         if config.distill.teacher and Path(config.distill.teacher).resolve() == folder.resolve():
@@ -115,7 +120,7 @@ def train(
         run = _begin(plan, folder, start or Record(config, plan.facts, teacher=plan.teacher), overwrite)
         _introduce(console, plan, start)
         with stop_requests() as stops:
-            yield from _train(run, stops, 1 if limit_steps else config.epochs, console)
+            yield from _train(run, stops, 1 if limit_steps else config.epochs, console, profiler)
         try:
             return conclude(run, command, console, kept=not limit_steps)
         except Stop as stop:
@@ -136,7 +141,7 @@ def _begin(plan: Plan, folder: Path, start: Start | Record, overwrite: bool) -> 
 
 
 def _train(
-    run: Run, stops: list[int], epochs: int, console: Console
+    run: Run, stops: list[int], epochs: int, console: Console, profiler: Profiler
 ) -> Generator[dict[str, Any], bool | None]:  # fmt: skip
     total = epochs * run.plan.steps_per_epoch
     config, (last_folder, best_folder) = run.plan.config, checkpoint.folders(run.folder)
@@ -150,7 +155,8 @@ def _train(
         for epoch in range(run.done // run.plan.steps_per_epoch, epochs):
             if run.done == epoch * run.plan.steps_per_epoch and not run.patient():
                 break
-            _train_epoch(run, epoch, stops, last, report)
+            with closing(profiler.batches(run, epoch, run.done - epoch * run.plan.steps_per_epoch)) as batches:
+                _train_epoch(run, epoch, batches, stops, last, report)
             _finish_epoch(run, epoch, last, best, report)
             enough = yield run.rows[-1]
             if stops:
@@ -180,7 +186,9 @@ def _introduce(console: Console, plan: Plan, start: Start | None) -> None:
         tell(console, baseline)
 
 
-def _train_epoch(run: Run, epoch: int, stops: list[int], last: Writer, report: Reporter) -> None:
+def _train_epoch(
+    run: Run, epoch: int, batches: Iterable[Batch], stops: list[int], last: Writer, report: Reporter
+) -> None:  # fmt: skip
     config, per_epoch = run.plan.config, run.plan.steps_per_epoch
     first = run.done - epoch * per_epoch
     run.lower_rate(epoch)
@@ -191,7 +199,7 @@ def _train_epoch(run: Run, epoch: int, stops: list[int], last: Writer, report: R
     logged = jax.device_get(run.sums.sums) if every else {}
     if run.warm:
         run.watch.start()
-    for index, batch in enumerate(run.batches(epoch, first), start=first + 1):
+    for index, batch in enumerate(batches, start=first + 1):
         before = run.sums
         run.state, run.sums = run.steps.train(run.state, run.sums, batch, key)
         jax.block_until_ready(before)  # one step ahead of the device, not a whole epoch

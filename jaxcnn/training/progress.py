@@ -134,6 +134,11 @@ class Stopwatch:
             self.images += images
             self._since = None
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count seconds that have gone since `start` without training."""
+        if self._since is not None:
+            self._since += seconds
+
     def speed(self, images: int = 0) -> float:
         """Images per second so far, with those trained since `start`; 0 before there are any."""
         running = time.perf_counter() - self._since if self._since is not None else 0.0

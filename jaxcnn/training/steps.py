@@ -149,7 +149,8 @@ def objective(
     of the penalties. `teacher` are the parameters and statistics of the recipe's.
     """
     run = network(recipe, params, batch_stats, images, train=True, rng=rng, mask=batch.mask)
-    losses = _losses(recipe.task, run, images, batch)
+    with jax.named_scope("loss"):
+        losses = _losses(recipe.task, run, images, batch)
     if recipe.teacher:
         if teacher is None:
             raise ValueError("a recipe with a teacher needs its arrays in every step: Lessons.arrays")
@@ -176,7 +177,8 @@ def _gradients(
     state: TrainState, batch: Batch, key: Array, recipe: Recipe, teacher: tuple[Params, Params] | None
 ) -> tuple[Params, Params, Metrics]:  # fmt: skip
     """The gradients of what is trained, the new statistics, and the metrics."""
-    images, batch = training_inputs(recipe, batch, key)
+    with jax.named_scope("augmentation"):
+        images, batch = training_inputs(recipe, batch, key)
     trained, frozen = divided(recipe, state.params)
     counted, rng = jnp.maximum(batch.mask.sum(), 1), dropout_key(key, state.step)
 
@@ -225,12 +227,13 @@ def _norm(tree: Params) -> Array:
 
 def _updated(state: TrainState, gradients: Params, batch_stats: Params, recipe: Recipe) -> TrainState:
     trained, frozen = divided(recipe, state.params)
-    updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, trained)
-    params = frozen | dict(optax.apply_updates(trained, updates))  # type: ignore[arg-type]
-    average = state.average
-    if average is not None:
-        keep = jnp.minimum(recipe.ema, (1 + state.step) / (10 + state.step))  # less at first, when they move fast
-        average = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, (params, batch_stats))
+    with jax.named_scope("update"):
+        updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, trained)
+        params = frozen | dict(optax.apply_updates(trained, updates))  # type: ignore[arg-type]
+        average = state.average
+        if average is not None:
+            keep = jnp.minimum(recipe.ema, (1 + state.step) / (10 + state.step))  # less at first, when they move fast
+            average = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, (params, batch_stats))
     return TrainState(params, batch_stats, opt_state, state.step + 1, average)  # type: ignore[arg-type]
 
 
