@@ -85,7 +85,10 @@ class Profiler:
         events, given = read_trace(place), (next(run.batches(epoch, 0)), epoch_key(run.plan.config.seed, epoch))
         name, found = sources(run.steps.program(run.state, run.sums, *given), run.plan.recipe.net, run.plan.facts.input)
         where = shares(events, name, found, steps)
-        tell(self._console, told(where) if where else f"the trace of {steps} steps holds no operation of a device")
+        tell(
+            self._console,
+            told(where) if where else f"the trace of {steps} steps holds no operation of the training step",
+        )
         if not self._kept:
             return
         folder = run.folder / FOLDER

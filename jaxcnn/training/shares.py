@@ -14,7 +14,9 @@ from jaxcnn.training.trace import Event
 
 AROUND = {"augmentation": "augmentation", "teacher": "teacher", "loss": "loss", "update": "update"}
 """Scopes of a training step besides the layers, and what they are called here."""
-OTHER, WAITING = "other", "waiting for the next batch"
+BETWEEN = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute")
+"""How XLA's operations are called by which devices exchange what they have."""
+OTHER, WAITING, EXCHANGE = "other", "waiting for the next batch", "exchange between devices"
 LEAST = 0.01  # of the time: what takes less is told together
 
 
@@ -62,7 +64,7 @@ def sources(program: str, net: Spec, shape: Shape) -> tuple[str, dict[str, Sourc
     """The name of a compiled training step, given as text, and what each of its operations belongs to.
 
     JAX writes beside an operation the scopes in which it was traced, layers and those of AROUND among them; of several
-    that were fused it is those of the last.
+    that were fused it is those of the last one.
     """
     kinds = {row.path: Source(kind_of(row.leaf), row.path) for row in walk(net, shape)}
     kinds |= {scope: Source(kind) for scope, kind in AROUND.items() if scope not in kinds}
@@ -71,6 +73,8 @@ def sources(program: str, net: Spec, shape: Shape) -> tuple[str, dict[str, Sourc
     for operation, scopes in re.findall(r'^\s*(?:ROOT )?%?(\S+) = .*?op_name="([^"]*)"', program, re.MULTILINE):
         words = re.split(r"[/()]+", scopes)[:-1]  # the last one is the operation's own
         source = next((kinds[word] for word in words if word in kinds), Source(OTHER))
+        if operation.startswith(BETWEEN):
+            source = Source(EXCHANGE)
         found[operation] = source._replace(backward="transpose" in words)
     return name[1] if name else "", found
 
@@ -101,7 +105,7 @@ def covered(intervals: Iterable[tuple[float, float]]) -> float:
 
 
 def shares(events: Sequence[Event], step: str, found: Mapping[str, Source], steps: int) -> Shares | None:
-    """Where the time of some steps went, of which `events` is a trace; None where it holds no operation of a device.
+    """Where the time of some steps went, of which `events` is a trace; None where it holds no operation of theirs.
 
     While a program runs, its time is that of its operations, wherever they run beside each other; while none runs, the
     device waits. `step` is the name of the step's program, and `found` what its operations belong to; what else runs
@@ -138,7 +142,8 @@ def told(found: Shares) -> str:
     last = (OTHER, WAITING)
     large = {kind: share for kind, share in found.kinds.items() if share >= LEAST and kind not in last}
     waiting = found.kinds[WAITING]
-    rest = {OTHER: 1 - sum(large.values()) - waiting, WAITING: waiting}
+    other = 1 - sum(large.values()) - waiting
+    rest = ({OTHER: other} if other >= LEAST / 2 else {}) | {WAITING: waiting}
     parts = [f"{kind} {share:.0%}" for kind, share in (large | rest).items()]
     slowest = [f"{layer} {share:.0%}" for layer, share in list(found.layers.items())[:3]]
     layers = f"; the slowest layers are {', '.join(slowest)}" if slowest else ""
