@@ -193,6 +193,18 @@ def test_a_trace_without_the_training_step_says_so(warm):
     assert said(shown) == "the trace of 2 steps holds no operation of the training step\n"
 
 
+def test_an_epoch_of_one_step_is_traced_in_the_next_and_a_run_of_one_says_that_it_was_not(warm):
+    shown, one = console(), Run(warm.plan._replace(steps_per_epoch=1), warm.folder)
+    profiler = Profiler(2, shown, kept=False)
+    assert len(list(profiler.batches(one, 0, 0))) == 6
+    profiler.ended()
+    assert said(shown) == "no step was traced: there was none after the one that compiles\n"
+    one.warm = True
+    list(profiler.batches(one, 1, 0))
+    profiler.ended()
+    assert said(shown).splitlines()[1:] == ["the trace of 1 step holds no operation of the training step"]
+
+
 def test_steps_that_cannot_be_get_a_sentence_and_leave_nothing(tmp_path):
     with pytest.raises(InputError, match="profile must be at least 1 step, or 0 for none, not -1"):
         fit(replace(SMALL, name="new"), results=tmp_path, console=console(), profile=-1)

@@ -121,6 +121,7 @@ def train(
         _introduce(console, plan, start)
         with stop_requests() as stops:
             yield from _train(run, stops, 1 if limit_steps else config.epochs, console, profiler)
+        profiler.ended()
         try:
             return conclude(run, command, console, kept=not limit_steps)
         except Stop as stop:

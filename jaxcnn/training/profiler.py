@@ -15,6 +15,7 @@ import jax
 from jaxcnn.data.batches import Batch, epoch_key
 from jaxcnn.host.errors import InputError
 from jaxcnn.host.files import write_json
+from jaxcnn.host.text import counted
 from jaxcnn.training.progress import tell
 from jaxcnn.training.run import Run
 from jaxcnn.training.shares import Source, shares, sources, told
@@ -67,6 +68,11 @@ class Profiler:
             run.watch.leave_out(time.perf_counter() - done)
         yield from source
 
+    def ended(self) -> None:
+        """Say so where the run is done and no step could be traced."""
+        if self._steps:
+            tell(self._console, "no step was traced: there was none after the one that compiles")
+
     def _start(self, place: str) -> bool:
         options = jax.profiler.ProfileOptions()
         options.python_tracer_level = 0  # each call of a Python function would be slower, and in the way
@@ -87,7 +93,7 @@ class Profiler:
         where = shares(events, name, found, steps)
         tell(
             self._console,
-            told(where) if where else f"the trace of {steps} steps holds no operation of the training step",
+            told(where) if where else f"the trace of {counted(steps, 'step')} holds no operation of the training step",
         )
         if not self._kept:
             return
