@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,8 +19,7 @@ from rich.console import Console
 
 import jaxcnn
 from jaxcnn import optimizers
-from jaxcnn.commands.main import main
-from jaxcnn.config import SGD, Adam, Constant, Crop, DataConfig, Distillation, MixUp, OptimizerConfig, TrainConfig
+from jaxcnn.config import SGD, Constant, DataConfig, Distillation, MixUp, OptimizerConfig, TrainConfig
 from jaxcnn.config import Reconstruction as ToTheImage
 from jaxcnn.data.batches import Batch, Others
 from jaxcnn.data.pixels import normalize
@@ -118,6 +118,7 @@ def test_the_arrays_of_the_teacher_are_arguments_of_the_step():
         train_step(state, batch, KEY, recipe=RECIPE)
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_is_taught_as_the_whole():
     batch, teacher = mixed_batch(8, 0)._replace(others=None), arrays_of_the_teacher()
     state = init_state(RECIPE, jax.random.key(0), (6, 6, 1))
@@ -140,9 +141,9 @@ def test_a_teacher_whose_numbers_are_not_finite_is_found_in_the_loss():
 SMALL = TrainConfig(
     name="teacher",
     network="mlp",
-    network_options={"width": 16},
-    data=DataConfig("digits", augment=(Crop(1),)),
-    optimizer=OptimizerConfig(Adam(), lr=2e-2),
+    network_options={"width": 8},
+    data=DataConfig("digits"),
+    optimizer=OptimizerConfig(SGD(), lr=0.1),
     epochs=2,
     batch_size=256,
 )
@@ -178,7 +179,10 @@ def test_with_share_0_the_bits_are_those_without_a_teacher(teacher, tmp_path):
 
 def test_a_taught_run_that_is_stopped_ends_in_the_same_bits(teacher, tmp_path):
     place = shutil.copytree(teacher[1], tmp_path / "teacher")
-    whole = run(taught(place), tmp_path / "whole")
+    shown = Console(file=io.StringIO(), width=1000, force_terminal=False)
+    whole = fit(taught(place), results=tmp_path / "whole", console=shown)
+    assert isinstance(shown.file, io.StringIO)
+    assert f"taught by {place}: 50% of the loss, at temperature 4" in shown.file.getvalue()
     assert whole["params_sha256"] != teacher[0]["params_sha256"]
     epochs = train(taught(place), results=tmp_path, console=QUIET)
     next(epochs)
@@ -245,7 +249,7 @@ def test_a_teacher_that_cannot_teach_gets_a_sentence(teacher, tmp_path):
     assert fingerprint(*trained(folder)[3:5]) == teacher[0]["params_sha256"]
 
 
-def test_a_teacher_of_ones_own_code_is_run_where_it_is_named(teacher, tmp_path, capsys):
+def test_a_teacher_of_ones_own_code_is_run_where_it_is_named(teacher, tmp_path):
     other = shutil.copytree(teacher[1], tmp_path / "other")
     saved = json.loads((other / "config.json").read_text())
     saved["config"]["network"] = "jaxcnn.zoo.lenet:mlp"
@@ -256,10 +260,8 @@ def test_a_teacher_of_ones_own_code_is_run_where_it_is_named(teacher, tmp_path, 
     assert refused(replace(own, distill=named), tmp_path).endswith(
         "is jaxcnn.zoo.lenet:mlp, not distill.network other:net"
     )
-    words = "--network mlp --data.augment --data.size 8 8 --limit-steps 1 --distill.share 0.5 --distill.network"
-    words = [*words.split(), "jaxcnn.zoo.lenet:mlp", "--distill.teacher", str(other)]
-    assert main(["train", *words, "--results", str(tmp_path / "results")]) == 0
-    assert f"taught by {other}: 50% of the loss, at temperature 4" in capsys.readouterr().out
+    lessons = prepare(replace(own, distill=replace(own.distill, network="jaxcnn.zoo.lenet:mlp"))).lessons
+    assert lessons and lessons.fingerprint == teacher[0]["params_sha256"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import jax
 import pytest
 from rich.console import Console
 
-from jaxcnn.config import DataConfig, TrainConfig
+from jaxcnn.config import SGD, DataConfig, OptimizerConfig, TrainConfig
 from jaxcnn.host.errors import InputError
 from jaxcnn.spec import Act, Conv, Dense, Flatten, seq
 from jaxcnn.training import conclusion
@@ -109,7 +109,13 @@ def test_what_takes_less_than_a_hundredth_is_told_together():
 
 
 SMALL = TrainConfig(
-    name="small", network="mlp", network_options={"width": 8}, data=DataConfig("digits"), epochs=1, batch_size=256
+    name="small",
+    network="mlp",
+    network_options={"width": 8},
+    data=DataConfig("digits"),
+    optimizer=OptimizerConfig(SGD()),
+    epochs=1,
+    batch_size=256,
 )
 
 
