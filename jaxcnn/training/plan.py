@@ -196,15 +196,15 @@ def _lessons(config: TrainConfig, classes: tuple[str, ...], shape: tuple[int, in
 
 def _knowing(config: TrainConfig) -> list[str]:
     """What is said of runs that this one builds upon, and that may have learned from the fold that is to judge it."""
-    runs = [
-        Path(run) for run in (config.distill.teacher, config.weights) if run and (Path(run) / "config.json").is_file()
-    ]
-    fold = {"source", "folds", "fold", "split_seed", "train_fraction", "test_fraction"}
+    if not config.data.folds:
+        return []
+    cut = "source", "test_fraction", "train_fraction", "split_seed", "folds", "fold"  # what says where the fold is
+    folders = [Path(run) for run in (config.distill.teacher, config.weights) if run]
+    runs = {folder: read_run(folder)[0].data for folder in folders if (folder / "config.json").is_file()}
     return [
-        f"{run} may have learned from images of the fold, whose figures are then too good"
-        for run in runs
-        if config.data.folds
-        and any(getattr(read_run(run)[0].data, name) != getattr(config.data, name) for name in fold)
+        f"{folder} may have learned from images of the fold, whose figures are then too good"
+        for folder, data in runs.items()
+        if any(getattr(data, name) != getattr(config.data, name) for name in cut)
     ]
 
 
