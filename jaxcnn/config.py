@@ -45,13 +45,14 @@ from jaxcnn.optimizers import (
     Schedule,
     Step,
 )
-from jaxcnn.tasks import Classification, Penalty, Reconstruction, Task
+from jaxcnn.tasks import Classification, Distillation, Penalty, Reconstruction, Task
 
 __all__ = [
     "LAMB", "LARS", "SGD", "Adam", "AdamW", "Affine", "AlternatingFlip", "Augmentation", "CenterCrop",
-    "Classification", "Constant", "Cosine", "Crop", "CutMix", "DataConfig", "Exponential", "Flip", "Lion", "MixUp",
-    "Muon", "OneCycle", "OptimizerConfig", "Penalty", "Perspective", "Plateau", "Polynomial", "RMSprop",
-    "Reconstruction", "ResizedCrop", "Restarts", "Rotate", "Rule", "Schedule", "Step", "Task", "TrainConfig",
+    "Classification", "Constant", "Cosine", "Crop", "CutMix", "DataConfig", "Distillation", "Exponential", "Flip",
+    "Lion", "MixUp", "Muon", "OneCycle", "OptimizerConfig", "Penalty", "Perspective", "Plateau", "Polynomial",
+    "RMSprop", "Reconstruction", "ResizedCrop", "Restarts", "Rotate", "Rule", "Schedule", "Step", "Task",
+    "TrainConfig",
 ]  # fmt: skip
 
 
@@ -83,6 +84,7 @@ class TrainConfig:
     data: DataConfig = DataConfig(size=(28, 28), augment=(Crop(2),))
     optimizer: OptimizerConfig = OptimizerConfig(lr=3e-3)
     penalty: Penalty = Penalty()
+    distill: Distillation = Distillation()
     epochs: int = 40
     """How often every training image is seen."""
     batch_size: int = 64
@@ -118,6 +120,10 @@ class TrainConfig:
         )
         require(self.head == "load" or self.weights, "head new goes with weights: without them, every layer is new")
         require(not (self.whiten and self.weights), "whiten draws the first layer anew: leave it or weights out")
+        require(
+            not self.distill.teacher or isinstance(self.task, Classification),
+            f"distill.teacher teaches probabilities of classes: its task is classification, not {self.task.kind()}",
+        )
         require(all(self.freeze), f"freeze must be patterns that are not empty, not {self.freeze}")
         for name in "epochs", "batch_size", "evaluate_every":
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")

@@ -127,13 +127,14 @@ def test_flags_change_what_a_config_file_says(tmp_path):
 def test_help_explains_every_field_with_its_default():
     from dataclasses import fields
 
-    from jaxcnn.config import DataConfig, OptimizerConfig, Penalty, TrainConfig
+    from jaxcnn.config import DataConfig, Distillation, OptimizerConfig, Penalty, TrainConfig
 
     shown = train("--help", cwd=ROOT).stdout
     parts = {"": TrainConfig, "data.": DataConfig, "optimizer.": OptimizerConfig, "penalty.": Penalty}
+    parts |= {"distill.": Distillation}
     for prefix, kind in parts.items():
         for field in fields(kind):
-            if field.name not in ("data", "optimizer", "penalty"):
+            if field.name not in ("data", "optimizer", "penalty", "distill"):
                 assert f"--{prefix}{field.name.replace('_', '-')}" in shown
     assert shown.count("(default:") >= 30
 

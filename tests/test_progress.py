@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from jaxcnn.tasks import Classification, Reconstruction, Task
+from jaxcnn.training import progress
 from jaxcnn.training.progress import reporting, tell
 
 ROW = {
@@ -31,18 +32,37 @@ def shown(terminal: bool, width: int, task: Task = TASK, epochs: int = 100) -> s
 
 def test_every_epoch_is_a_line_under_one_head():
     head, first, second = shown(terminal=False, width=80).splitlines()
-    assert head.split() == ["train", "loss", "accuracy", "test", "loss", "accuracy", "images/s"]
-    assert first.split() == ["epoch", "7/100", "0.1235", "98.76%", "123,457"]
-    assert second.split() == ["epoch", "8/100", "0.1235", "98.76%", "12.3457", "100.00%", "123,457"]
+    assert head.split() == ["train", "loss", "accuracy", "test", "loss", "accuracy", "images/s", "left"]
+    assert first.split()[:-1] == ["epoch", "7/100", "0.1235", "98.76%", "123,457"]
+    assert second.split()[:-1] == ["epoch", "8/100", "0.1235", "98.76%", "12.3457", "100.00%", "123,457"]
     assert max(map(len, (head, first, second))) <= 80
-    for word, figure in ("train loss", "0.1235"), ("test loss", "12.3457"):
+    for word, figure in ("train loss", "0.1235"), ("test loss", "12.3457"), ("left", second.split()[-1]):
         assert head.index(word) + len(word) == second.index(figure) + len(figure)  # right below it
 
 
 def test_a_task_of_one_metric_has_fewer_columns():
     head, _, second = shown(terminal=False, width=80, task=Reconstruction()).splitlines()
-    assert head.split() == ["train", "squared", "error", "test", "squared", "error", "images/s"]
-    assert second.split()[2:] == ["0.1235", "12.3457", "123,457"]
+    assert head.split() == ["train", "squared", "error", "test", "squared", "error", "images/s", "left"]
+    assert second.split()[2:-1] == ["0.1235", "12.3457", "123,457"]
+
+
+def test_without_a_terminal_a_line_says_how_much_time_is_left(monkeypatch):
+    clock = iter([100.0, 150.0, 160.0, 170.0, 182.0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    console = Console(file=io.StringIO(), force_terminal=False, width=100)
+    with reporting(console, TASK, epochs=2000, steps=20_000, done=5, judge="test") as report:
+        for epoch in 2, 3, 4, 2000:
+            report.epoch(ROW | {"epoch": epoch, "step": 10 * epoch})
+    lines = console.file.getvalue().splitlines()
+    left = [line.split()[-1] for line in lines[1:]]
+    # 15 steps in 50 s leave 19,980 of them; then 10 in 10 s since the first line, 20 in 20 s, and none is left
+    assert left == ["18:30:00", "5:32:50", "5:32:40", "0:00:00"]
+    assert max(map(len, lines)) <= 100
+
+
+def test_on_a_terminal_the_live_line_alone_says_it():
+    (head,) = {line for line in shown(terminal=True, width=200).splitlines() if "train loss" in line}
+    assert "images/s" in head and "left" not in head
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])

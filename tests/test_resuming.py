@@ -18,7 +18,7 @@ from jaxcnn.host.errors import InputError
 from jaxcnn.optimizers import learning_rate
 from jaxcnn.training import checkpoint
 from jaxcnn.training.loop import fit
-from jaxcnn.training.resuming import check_data, starting_point
+from jaxcnn.training.resuming import check_same, starting_point
 from jaxcnn.training.run_folder import read_metrics, read_record
 
 
@@ -150,12 +150,12 @@ def test_other_data_are_refused_and_nothing_is_changed(copy, config, images, tmp
 
 def test_the_fingerprint_of_data_is_of_every_pixel_and_label(copy, config):
     start, facts = starting_point(copy, config), read_record(copy).facts
-    assert check_data(start, facts).record.facts == facts and len(facts.data) == 64
+    assert check_same(start, facts, "").record.facts == facts and len(facts.data) == 64
     with pytest.raises(InputError, match="had other data"):
-        check_data(start, facts._replace(data="0" * 64))
+        check_same(start, facts._replace(data="0" * 64), "")
     # a run from before there were fingerprints gets one
     old = start._replace(record=start.record._replace(facts=facts._replace(data="")))
-    assert check_data(old, facts).record.facts == facts
+    assert check_same(old, facts, "").record.facts == facts
 
 
 def test_a_run_that_is_stopped_before_its_first_checkpoint_says_that_it_begins_at_step_0(copy, config):

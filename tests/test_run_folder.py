@@ -20,7 +20,7 @@ from jaxcnn.host import files
 from jaxcnn.host import lock as locking
 from jaxcnn.host.errors import Failed, InputError
 from jaxcnn.host.lock import Locked, lock
-from jaxcnn.training import loop, opening, run_folder
+from jaxcnn.training import conclusion, loop, opening, run_folder
 from jaxcnn.training.loop import fit
 from jaxcnn.training.opening import check_folder, open_run
 from jaxcnn.training.resuming import starting_point
@@ -252,7 +252,7 @@ def test_the_result_is_written_before_the_pictures_and_no_picture_loses_it(tmp_p
         assert (tmp_path / "short/result.json").exists()
         raise ValueError("a class called $1$2")
 
-    monkeypatch.setattr(loop, "draw_curves", fail)
+    monkeypatch.setattr(conclusion, "draw_curves", fail)
     console = Console(record=True, width=200, file=io.StringIO())
     result = fit(SHORT, results=tmp_path, console=console)
     assert json.loads((tmp_path / "short/result.json").read_text()) == result

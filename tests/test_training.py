@@ -107,8 +107,8 @@ def stop_at(monkeypatch, step):
     """Send SIGTERM to this process when it is about to train for the `step`-th time."""
     original, count = runs.compiled, itertools.count(1)
 
-    def compiled(recipe):
-        steps = original(recipe)
+    def compiled(*given):
+        steps = original(*given)
 
         def train(*arguments):
             if next(count) == step:
@@ -171,8 +171,8 @@ from jaxcnn.training import loop, run
 from jaxcnn.config import *
 original = run.compiled
 count = 0
-def compiled(recipe):
-    steps = original(recipe)
+def compiled(*given):
+    steps = original(*given)
     def train(*arguments):
         global count
         count += 1

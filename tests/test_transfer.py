@@ -202,8 +202,8 @@ def test_a_stopped_run_resumes_to_the_same_bits_without_its_weights_too(lost, we
     expected = run(config, tmp_path / "unbroken")
     original, count = runs.compiled, 0
 
-    def compiled(recipe):
-        steps = original(recipe)
+    def compiled(*given):
+        steps = original(*given)
 
         def train(*arguments):
             nonlocal count

@@ -17,7 +17,7 @@ from jaxcnn.host.errors import InputError
 class Compare(Command):
     """Compare runs: in what they differ, which is better, and by how much of the spread.
 
-    Runs that differ in nothing but their seeds are taken together.
+    Runs that differ in nothing but their seeds, or the folds that they are tested on, are taken together.
     """
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
@@ -46,7 +46,7 @@ class Compare(Command):
         if settings.row_count:
             console.print(settings)
         else:
-            console.print("they differ in their seeds alone")
+            console.print(f"they differ in their {'folds' if runs[0].settings['data.folds'] else 'seeds'} alone")
         figures = Table("", *(group.name for group in groups), title="what came of it", title_justify="left")
         figures.add_row("runs", *(str(len(group.runs)) for group in groups))
         first = (*task.metrics, task.loss)[0]

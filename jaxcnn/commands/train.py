@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from tyro.conf import Suppress, arg
 
@@ -41,8 +42,13 @@ class Train(Command):
     """Discard the run in that folder."""
     seeds: int = 1
     """Train with so many seeds, from --seed on, to NAME_seed0, NAME_seed1, ..., and say their mean and spread."""
+    folds: int = 0
+    """Cross-validate: cut the training images into so many folds, the same share of every class in each, and train to
+    NAME_fold1, NAME_fold2, ..., each tested on a fold that it has not learned from; say their mean and spread."""
     limit_steps: int = 0
     """A dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept."""
+    profile: int = 0
+    """After the step that compiles, trace so many steps to RESULTS/NAME/profile/, and say where the time goes."""
     line: Suppress[Line] = BARE
 
     @classmethod
@@ -53,21 +59,33 @@ class Train(Command):
 
     def run(self) -> int:
         """Train. Raises Failed where it cannot go on, Interrupted where it was stopped and saved."""
-        from jaxcnn.training.loop import Interrupted, fit
-        from jaxcnn.training.seeds import fit_seeds
+        from jaxcnn.training.loop import Interrupted
 
         search_working_folder(self.config.network)
-        many = partial(fit_seeds, seeds=self.seeds) if self.seeds != 1 else fit
+        search_working_folder(self.config.distill.network or "")
         try:
-            many(
+            self._fit()(
                 self.config, results=self.results, resume=self.resume, overwrite=self.overwrite,
-                restart_schedule=self.restart_schedule, limit_steps=self.limit_steps, command=str(self.line),
+                restart_schedule=self.restart_schedule, limit_steps=self.limit_steps, profile=self.profile,
+                command=str(self.line),
             )  # fmt: skip
         except Interrupted as error:
             again = [word for word in self.line.arguments if word not in ("--overwrite", "--resume")]
             go_on = Line(self.line.program, (*again, "--resume"))
             raise Interrupted(f"{error}; go on with: {go_on}", error.code) from None
         return 0
+
+    def _fit(self) -> Callable[..., Any]:
+        """What trains as often as the options say."""
+        from jaxcnn.training.folds import fit_folds
+        from jaxcnn.training.loop import fit
+        from jaxcnn.training.seeds import fit_seeds
+
+        if self.folds and self.seeds != 1:
+            raise InputError("--folds trains all folds with one seed: leave out --seeds, or give --seed N each time")
+        if self.folds:
+            return partial(fit_folds, folds=self.folds)
+        return partial(fit_seeds, seeds=self.seeds) if self.seeds != 1 else fit
 
 
 def configured(line: Line) -> tuple[TrainConfig, Line]:

@@ -61,7 +61,7 @@ def load(config: DataConfig) -> Dataset:
     # Each reader loads its library (scikit-learn, Pillow, TFDS) only when it is asked for.
     reader = importlib.import_module(f"jaxcnn.data.{kind}")
     try:
-        dataset = _with_validation(reader.load(where, config), config)
+        dataset = _with_validation(_with_fold(reader.load(where, config), config), config)
         notes = (*dataset.notes, *_empty_classes(dataset))
     except InputError as error:
         raise InputError(printable(str(error))) from error
@@ -69,6 +69,18 @@ def load(config: DataConfig) -> Dataset:
         raise InputError(f"memory ended while {config.source} was read: {error}") from error
     # The one place where names from files become text that can be shown anywhere.
     return dataset._replace(classes=tuple(map(printable, dataset.classes)), notes=tuple(map(printable, notes)))
+
+
+def _with_fold(dataset: Dataset, config: DataConfig) -> Dataset:
+    """The same, tested on a fold of its training images, which is not learned from; its test images are left out."""
+    if not config.folds:
+        return dataset
+    images, labels = dataset.train
+    held = fold_of(labels, config.folds, config.split_seed) == config.fold
+    left = counted(len(dataset.test.labels), "test image")
+    note = f"fold {config.fold} of {config.folds} of the training images is tested; the source's {left} are not used"
+    train, test = (Split(images[places], labels[places]) for places in (~held, held))
+    return dataset._replace(train=train, test=test, notes=(*dataset.notes, note))
 
 
 def _with_validation(dataset: Dataset, config: DataConfig) -> Dataset:
@@ -111,17 +123,37 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
     Of every class `fraction` is held out, to the nearest image, but at least one image where the class has
     two or more; one always stays in training. Raises InputError where nothing can be held out.
     """
-    # NumPy promises that a bit generator's raw stream never changes; it promises no such thing of
-    # Generator.permutation. Sorting raw 64-bit draws is the same shuffle on every machine and version.
-    shuffled = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
+    order = _shuffled(len(labels), seed)
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
-        members = shuffled[labels[shuffled] == label]
+        members = order[labels[order] == label]
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held[members[:count]] = True
     if not held.any():
         raise InputError("no class has a second image to hold out: add images, or a test split")
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _shuffled(size: int, seed: int) -> np.ndarray:
+    # NumPy promises that a bit generator's raw stream never changes; it promises no such thing of
+    # Generator.permutation. Sorting raw 64-bit draws is the same shuffle on every machine and version.
+    return np.argsort(np.random.PCG64(seed).random_raw(size), kind="stable")
+
+
+def fold_of(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold, from 1 on, that holds each image out: labels (N,) give (N,).
+
+    Of every class each fold has as many images as any other, to within one, and so it has of all together (stratified
+    cross-validation, Kohavi 1995). Raises InputError where no class has so many images.
+    """
+    largest = int(np.bincount(labels, minlength=1).max())
+    if folds > largest:
+        raise InputError(f"data.folds {folds} is more than the {counted(largest, 'image')} of the largest class")
+    order = _shuffled(len(labels), seed)
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    found = np.empty(len(labels), np.int32)
+    found[by_class] = np.arange(len(labels)) % folds + 1  # one class begins where another ends, so that sizes agree
+    return found
 
 
 def kept(labels: np.ndarray, config: DataConfig) -> np.ndarray:

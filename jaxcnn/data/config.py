@@ -34,12 +34,17 @@ class DataConfig:
     test_fraction: float = 0.2
     """The share of images held out where the source has no test split of its own."""
     split_seed: int = 0
-    """Chooses which images are held out, for validation or where the source has no test split, and which train_fraction
-    keeps."""
+    """Chooses which images are held out, for validation, as a fold or where the source has no test split, and which
+    train_fraction keeps."""
     validation_fraction: float = 0.0
     """The share of the training images that is kept for validation, the same of every class: each epoch is judged by
     them, the best one is kept, and the test images are looked at once, at the end. With 0 each epoch is judged by the
     test images, and none is chosen."""
+    folds: int = 0
+    """Into how many folds the training images are cut, the same share of every class in each: `fold` is not learned
+    from, and takes the place of the test images, which are not used. `jaxcnn train --folds 5` trains all five."""
+    fold: int = 0
+    """Which of the `folds` is tested, from 1 on."""
     train_fraction: float = 1.0
     """The share of the training images to learn from, the same of every class."""
     balanced: bool = False
@@ -72,6 +77,15 @@ class DataConfig:
         require(
             0 <= self.validation_fraction < 1,
             f"data.validation_fraction must be in [0, 1), not {self.validation_fraction}",
+        )
+        require(self.folds == 0 or self.folds >= 2, f"data.folds must be at least 2, or 0 for none, not {self.folds}")
+        require(
+            self.folds or not self.fold,
+            f"data.fold {self.fold} is one of data.folds: give their number",
+        )
+        require(
+            not self.folds or 1 <= self.fold <= self.folds,
+            f"data.fold must be from 1 to {self.folds}, the data.folds, not {self.fold}",
         )
         require(0 < self.train_fraction <= 1, f"data.train_fraction must be in (0, 1], not {self.train_fraction}")
         require(

@@ -31,3 +31,13 @@ def normalize(images: Array, mean: tuple[float, ...], std: tuple[float, ...]) ->
     scale = 1 / (255 * np.asarray(std, np.float64))
     shift = -np.asarray(mean, np.float64) / np.asarray(std, np.float64)
     return images.astype(dtype) * scale.astype(dtype) + shift.astype(dtype)
+
+
+def renormalize(
+    images: Array, old: tuple[tuple[float, ...], tuple[float, ...]], new: tuple[tuple[float, ...], tuple[float, ...]]
+) -> Array:  # fmt: skip
+    """Images (N, H, W, C) that were normalized by one (mean, std), as if it had been by another."""
+    if old == new:
+        return images
+    (mean, std), (new_mean, new_std) = np.asarray(old, np.float64), np.asarray(new, np.float64)
+    return images * (std / new_std).astype(images.dtype) + ((mean - new_mean) / new_std).astype(images.dtype)

@@ -26,6 +26,12 @@ def binary_cross_entropy(logits: Array, labels: Array, label_smoothing: float = 
     return optax.sigmoid_binary_cross_entropy(logits, optax.smooth_labels(targets, label_smoothing)).mean(-1)
 
 
+def divergence(wanted: Array, logits: Array) -> Array:
+    """KL(p || q) of the probabilities p of the logits `wanted` and q of `logits`, in nats: twice (N, K) give (N,)."""
+    log_p, log_q = jax.nn.log_softmax(wanted), jax.nn.log_softmax(logits)
+    return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
+
+
 def in_top(logits: Array, labels: Array, k: int) -> Array:
     """Whether the right class is among the k most probable: (N, K) and (N,) give (N,) booleans.
 

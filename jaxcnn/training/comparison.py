@@ -14,7 +14,7 @@ from jaxcnn.host.settings import flat, to_json
 from jaxcnn.tasks.task import Task
 from jaxcnn.training.run_folder import read_metrics, read_record
 
-SAME = ("name", "seed")  # fields in which runs of one kind may differ
+SAME = ("name", "seed", "data.fold")  # fields in which runs of one kind may differ
 
 
 class Finished(NamedTuple):
@@ -28,7 +28,7 @@ class Finished(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """Runs whose settings are the same but for the name and the seed."""
+    """Runs whose settings are the same but for the name, the seed and the fold that is tested."""
 
     name: str
     runs: tuple[Finished, ...]
@@ -61,13 +61,13 @@ def kinds(runs: Sequence[Finished]) -> list[Kind]:
 
 
 def _common(names: list[str]) -> str:
-    """What several names begin with, without the numbers of their seeds."""
+    """What several names begin with, without the numbers of their seeds or folds."""
     if len(names) == 1:
         return names[0]
     shared = names[0]
     while not all(name.startswith(shared) for name in names):
         shared = shared[:-1]
-    return shared.removesuffix("seed").rstrip("_-. ") or names[0]
+    return shared.removesuffix("seed").removesuffix("fold").rstrip("_-. ") or names[0]
 
 
 def differences(groups: Sequence[Kind]) -> dict[str, list[Any]]:

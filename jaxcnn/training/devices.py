@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxcnn.data import Split
 from jaxcnn.data.batches import Batch, gather
+from jaxcnn.layout import Params
 from jaxcnn.training.steps import Recipe, Sums, TrainState, eval_step, guarded_step
 
 
@@ -23,10 +24,14 @@ class Compiled(NamedTuple):
     eval: Callable[..., Any]
     fetch: Callable[[Split], Callable[..., Batch]]
     everywhere: NamedSharding
+    program: Callable[..., str]  # what `train` was compiled to for such arguments, as text
 
 
-def compiled(recipe: Recipe) -> Compiled:
-    """Jit the steps of a recipe over all devices: batches are split along the `data` axis, the rest is copied."""
+def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Compiled:
+    """Jit the steps of a recipe over all devices: batches are split along the `data` axis, the rest is copied.
+
+    `teacher` are the parameters and statistics of the recipe's teacher, if it has one.
+    """
     mesh = Mesh(np.array(jax.devices()), ("data",))
     everywhere, split_up = NamedSharding(mesh, P()), NamedSharding(mesh, P("data"))
     take = jax.jit(gather, out_shardings=split_up)
@@ -35,4 +40,10 @@ def compiled(recipe: Recipe) -> Compiled:
         return partial(take, *jax.device_put((split.images, split.labels), everywhere))
 
     train = jax.jit(partial(guarded_step, recipe=recipe), donate_argnums=(0,), out_shardings=everywhere)
-    return Compiled(train, jax.jit(partial(eval_step, recipe=recipe), out_shardings=everywhere), fetch, everywhere)
+    lessons = {"teacher": jax.device_put(teacher, everywhere)} if teacher else {}
+
+    def program(*given: Any) -> str:
+        return train.lower(*given, **lessons).compile().as_text() or ""
+
+    evaluate = jax.jit(partial(eval_step, recipe=recipe), out_shardings=everywhere)
+    return Compiled(partial(train, **lessons), evaluate, fetch, everywhere, program)

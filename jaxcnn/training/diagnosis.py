@@ -19,7 +19,9 @@ def all_finite(tree: Any) -> Array:
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
-def first_not_finite(recipe: Recipe, state: TrainState, batch: Batch, key: Array) -> str:
+def first_not_finite(
+    recipe: Recipe, state: TrainState, batch: Batch, key: Array, teacher: tuple[Params, Params] | None = None
+) -> str:  # fmt: skip
     """Where in a training step a number that is not finite appears first: parameters, activations, loss, gradients."""
 
     @jax.jit
@@ -30,7 +32,7 @@ def first_not_finite(recipe: Recipe, state: TrainState, batch: Batch, key: Array
         trained, frozen = divided(recipe, state.params)
 
         def total(params: Params) -> Array:
-            return objective(recipe, frozen | params, state.batch_stats, images, mixed, rng, counted)[0]
+            return objective(recipe, frozen | params, state.batch_stats, images, mixed, rng, counted, teacher)[0]
 
         loss, gradients = jax.value_and_grad(total)(trained)
         return {

@@ -5,37 +5,34 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import jax
 
-from jaxcnn.charts.curves import Curve, draw_curves
 from jaxcnn.config import TrainConfig
-from jaxcnn.data.batches import epoch_key
+from jaxcnn.data.batches import Batch, epoch_key
 from jaxcnn.host.errors import InputError
 from jaxcnn.host.interrupts import Interrupted, Stop, stop_requests, stoppable
-from jaxcnn.host.machine import machine, versions
 from jaxcnn.layout import times
-from jaxcnn.ops.native.status import status
-from jaxcnn.training import checkpoint, manifest
+from jaxcnn.training import checkpoint
+from jaxcnn.training.conclusion import conclude
 from jaxcnn.training.opening import check_folder, held, open_run
 from jaxcnn.training.plan import Plan, prepare
-from jaxcnn.training.progress import Reporter, drawing, reporting, show_result, tell
-from jaxcnn.training.resuming import Start, check_data, settle, starting_point
+from jaxcnn.training.profiler import Profiler
+from jaxcnn.training.progress import Reporter, reporting, tell
+from jaxcnn.training.resuming import Start, check_same, settle, starting_point
 from jaxcnn.training.run import Diverged, Run, of_split
-from jaxcnn.training.run_folder import Record, fingerprint, write_metrics, write_result
+from jaxcnn.training.run_folder import Record, write_metrics
 from jaxcnn.training.steps import Recipe, TrainState, empty_sums, eval_step, train_step
 from jaxcnn.training.writer import Writer, writer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-HOW_IT_TRAINED = (Curve("gradient_norm", "gradient norm"), Curve("learning_rate", "learning rate"))
-PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 __all__ = [
     "Diverged", "Interrupted", "Plan", "Recipe", "TrainState", "eval_step", "fit", "prepare", "train", "train_step",
 ]  # fmt: skip
@@ -68,7 +65,8 @@ def fit(
 
 def train(
     config: TrainConfig, *, results: str | Path = "results", resume: bool = False, overwrite: bool = False,
-    restart_schedule: bool = False, limit_steps: int = 0, command: str = "", console: Console | None = None,
+    restart_schedule: bool = False, limit_steps: int = 0, profile: int = 0, command: str = "",
+    console: Console | None = None,
 ) -> Generator[dict[str, Any], bool | None, dict[str, Any]]:  # fmt: skip
     """`fit`, epoch by epoch: an iterator over the rows of metrics.jsonl, each when its checkpoint is being written.
 
@@ -86,6 +84,8 @@ def train(
       restart_schedule: for a run that is resumed for more epochs: its learning rate's schedule begins anew for those
         that are left. Otherwise it is stretched over all epochs.
       limit_steps: a dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept.
+      profile: how many steps, after the one that compiles, are traced into the folder; a sentence says where their time
+        goes.
       command: recorded in result.json.
       console: a `rich.console.Console`; by default one on standard output.
 
@@ -104,8 +104,11 @@ def train(
     console = console or Console(highlight=False)
     if limit_steps < 0 or (limit_steps and (resume or overwrite)):
         raise InputError("limit_steps is for a dry run, which is not kept: without resume and overwrite, at least 1")
+    profiler = Profiler(profile, console, kept=not limit_steps)
     with stoppable(), ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()) if limit_steps else results) / config.name
+        if config.distill.teacher and Path(config.distill.teacher).resolve() == folder.resolve():
+            raise InputError(f"{folder} cannot teach itself: choose another --name for what it teaches")
         check_folder(folder, resume, overwrite)  # before minutes go into reading data
         if existed := folder.is_dir():
             stack.enter_context(held(folder))
@@ -114,12 +117,13 @@ def train(
         plan = prepare(config, start=not (start and start.place), schedule_from=schedule_from, limit_steps=limit_steps)
         if not existed:
             stack.enter_context(held(folder))
-        run = _begin(plan, folder, start or Record(config, plan.facts), overwrite)
+        run = _begin(plan, folder, start or Record(config, plan.facts, teacher=plan.teacher), overwrite)
         _introduce(console, plan, start)
         with stop_requests() as stops:
-            yield from _train(run, stops, 1 if limit_steps else config.epochs, console)
+            yield from _train(run, stops, 1 if limit_steps else config.epochs, console, profiler)
+        profiler.ended()
         try:
-            return _conclude(run, command, console, kept=not limit_steps)
+            return conclude(run, command, console, kept=not limit_steps)
         except Stop as stop:
             raise _interrupted(run, [stop.number]) from None
 
@@ -129,7 +133,7 @@ def _begin(plan: Plan, folder: Path, start: Start | Record, overwrite: bool) -> 
     if isinstance(start, Record):
         open_run(folder, start, overwrite)
         return Run(plan, folder)
-    start = check_data(start, plan.facts)
+    start = check_same(start, plan.facts, plan.teacher)
     run = Run(plan, folder)
     if start.place:
         run.resume(start.place)
@@ -138,7 +142,7 @@ def _begin(plan: Plan, folder: Path, start: Start | Record, overwrite: bool) -> 
 
 
 def _train(
-    run: Run, stops: list[int], epochs: int, console: Console
+    run: Run, stops: list[int], epochs: int, console: Console, profiler: Profiler
 ) -> Generator[dict[str, Any], bool | None]:  # fmt: skip
     total = epochs * run.plan.steps_per_epoch
     config, (last_folder, best_folder) = run.plan.config, checkpoint.folders(run.folder)
@@ -152,7 +156,8 @@ def _train(
         for epoch in range(run.done // run.plan.steps_per_epoch, epochs):
             if run.done == epoch * run.plan.steps_per_epoch and not run.patient():
                 break
-            _train_epoch(run, epoch, stops, last, report)
+            with closing(profiler.batches(run, epoch, run.done - epoch * run.plan.steps_per_epoch)) as batches:
+                _train_epoch(run, epoch, batches, stops, last, report)
             _finish_epoch(run, epoch, last, best, report)
             enough = yield run.rows[-1]
             if stops:
@@ -173,13 +178,18 @@ def _introduce(console: Console, plan: Plan, start: Start | None) -> None:
         f"{config.network} on {dataset.name}: {train:,} training{kept} and {test:,} test images "
         f"of {shape}, {len(dataset.classes)} classes; epochs: {config.epochs} of {plan.steps_per_epoch:,} steps",
     )
+    if config.distill.teacher:
+        told = f"{config.distill.share:.0%} of the loss, at temperature {config.distill.temperature:g}"
+        tell(console, f"taught by {config.distill.teacher}: {told}")
     for note in dataset.notes:
         tell(console, f"note: {note}")
     if baseline := config.task.baseline(dataset.test.labels, dataset.classes):
         tell(console, baseline)
 
 
-def _train_epoch(run: Run, epoch: int, stops: list[int], last: Writer, report: Reporter) -> None:
+def _train_epoch(
+    run: Run, epoch: int, batches: Iterable[Batch], stops: list[int], last: Writer, report: Reporter
+) -> None:  # fmt: skip
     config, per_epoch = run.plan.config, run.plan.steps_per_epoch
     first = run.done - epoch * per_epoch
     run.lower_rate(epoch)
@@ -190,7 +200,7 @@ def _train_epoch(run: Run, epoch: int, stops: list[int], last: Writer, report: R
     logged = jax.device_get(run.sums.sums) if every else {}
     if run.warm:
         run.watch.start()
-    for index, batch in enumerate(run.batches(epoch, first), start=first + 1):
+    for index, batch in enumerate(batches, start=first + 1):
         before = run.sums
         run.state, run.sums = run.steps.train(run.state, run.sums, batch, key)
         jax.block_until_ready(before)  # one step ahead of the device, not a whole epoch
@@ -241,56 +251,3 @@ def _finish_epoch(run: Run, epoch: int, last: Writer, best: Writer | None, repor
     if best and run.best() == epoch + 1:
         run.save(best, last)
     report.epoch(row)
-
-
-def _native() -> dict[str, Any]:
-    """Whether the C++ program computed, or why not, and what its bits depend on."""
-    here = status()
-    return {"used": here.used, "reason": here.reason, "compiler": here.version, "threads": here.threads}
-
-
-def _take_best(run: Run, console: Console) -> dict[str, Any]:
-    """Go back to the best epoch, if validation images have chosen one; what the result says of it."""
-    best = run.best()
-    if best is None:
-        return {}
-    step = run.rows[best - 1]["step"]
-    place = checkpoint.folders(run.folder)[1] / str(step)
-    if step != run.done:
-        if fault := manifest.fault(place):
-            tell(console, f"{place} is damaged ({fault}): the figures are those of the last epoch")
-            return {}
-        (params, batch_stats), _ = checkpoint.read(place, run.state.model)
-        run.state = run.state.replace(params=params, batch_stats=batch_stats, average=None)  # type: ignore[attr-defined]
-    return {"best_epoch": best}
-
-
-def _conclude(run: Run, command: str, console: Console, kept: bool) -> dict[str, Any]:
-    plan, config = run.plan, run.plan.config
-    seconds, speed = run.seconds(), run.rows[-1]["images_per_second"] if run.rows else 0.0
-    done, chosen = run.done, _take_best(run, console)
-    train = run.evaluate(plan.dataset.train, run.fetch_train)
-    judged = run.evaluate(plan.dataset.judging[1], run.fetch_judging)
-    test = judged
-    if plan.dataset.validation:
-        chosen |= of_split("validation", judged.metrics)
-        test = run.evaluate(plan.dataset.test, run.steps.fetch(plan.dataset.test))
-    result = {
-        "name": config.name, "network": config.network, "dataset": plan.dataset.name, "seed": config.seed,
-        "epochs": config.epochs, "steps": done,
-        **of_split("train", train.metrics), **chosen, **of_split("test", test.metrics),
-        "params_sha256": fingerprint(*run.state.model),
-        "seconds": round(seconds, 2), "images_per_second": round(speed, 1),
-        "versions": versions(PACKAGES), "machine": machine(), "native": _native(), "command": command,
-    }  # fmt: skip
-    write_result(run.folder, result)  # results first: no drawing can lose a run
-    task, classes, size = config.task, plan.dataset.classes, len(plan.dataset.test.labels)
-    title = f"{config.network} on {plan.dataset.name}: {task.headline(test.metrics)} of {size:,} test images"
-    drawn = [Curve(m.key, m.axis, m.scale) for m in (task.loss, *task.metrics[:1])]
-    pictures: list[str] = []
-    with drawing(console):
-        draw_curves(run.folder / "curves.png", run.rows, [*drawn, *HOW_IT_TRAINED], title)
-        pictures = ["curves.png", *task.draw(run.folder, test.sums, classes, title)]
-    files = [str(run.folder), "result.json", "metrics.jsonl", *pictures, "checkpoints/"]
-    show_result(console, task, result, task.text(test.sums, classes), files if kept else [])
-    return result

@@ -22,10 +22,11 @@ from jaxcnn.host.errors import InputError, input_errors
 from jaxcnn.layout import Params, abstract, init, times
 from jaxcnn.rewrite import freeze
 from jaxcnn.spec import Spec
-from jaxcnn.tasks import Task
+from jaxcnn.tasks import Classification, Task
 from jaxcnn.training.checkpoint import places, restore
-from jaxcnn.training.run_folder import Facts, data_fingerprint, read_run
+from jaxcnn.training.run_folder import Facts, data_fingerprint, fingerprint, read_run
 from jaxcnn.training.steps import Recipe
+from jaxcnn.training.teacher import Lessons, Teacher
 from jaxcnn.training.whitening import first_convolution, whitened
 from jaxcnn.zoo import NETWORKS, create
 
@@ -40,6 +41,12 @@ class Plan(NamedTuple):
     steps_per_epoch: int
     rate: optax.Schedule  # the learning rate as a function of the step
     start: tuple[Params, Params] | None = None  # the parameters and statistics to begin with; None: drawn ones
+    lessons: Lessons | None = None  # of a teacher
+
+    @property
+    def teacher(self) -> str:
+        """The fingerprint of the teacher's arrays, or nothing."""
+        return self.lessons.fingerprint if self.lessons else ""
 
 
 def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, limit_steps: int = 0) -> Plan:
@@ -93,6 +100,8 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
         raise InputError(
             f"data.mean and data.std need one number for each of {shape[-1]} channels, not {mean} and {std}"
         )
+    lessons = _lessons(config, dataset.classes, shape)
+    dataset = dataset._replace(notes=(*dataset.notes, *_knowing(config)))
     with input_errors("task"):
         task = config.task.fitted(dataset.train.labels, dataset.classes)
     steps_per_epoch = -(-size // config.batch_size)
@@ -104,6 +113,7 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
     recipe = Recipe(
         net, optimizers.make(optimizer, steps_per_epoch, config.epochs, schedule_from, parts=parts), mean, std, task,
         config.data.augment, config.penalty, frozen, config.accumulate, config.ema, config.precision,
+        teacher=lessons.teacher if lessons and config.distill.share else None,
     )  # fmt: skip
     if config.whiten:
         with input_errors("whiten"):
@@ -111,7 +121,7 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
     begun = _beginning(config, net, dataset.train.images, (mean, std)) if start else None
     facts = Facts(dataset.classes, shape, mean, std, data_fingerprint(dataset))
     rate = optimizers.learning_rate(optimizer, steps_per_epoch, config.epochs, schedule_from)
-    return Plan(config, dataset, facts, recipe, steps_per_epoch, rate, begun)
+    return Plan(config, dataset, facts, recipe, steps_per_epoch, rate, begun, lessons)
 
 
 def _scaled(config: OptimizerConfig, batch_size: int) -> OptimizerConfig:
@@ -152,6 +162,58 @@ def _weights(config: TrainConfig, net: Spec, shape: tuple[int, int, int]) -> tup
             return transferred(net, run.params, run.batch_stats, shape, head=config.head, rng=rng)
         file = weights_file(config.network, config.weights, options=config.network_options)
         return load_weights(net, file, shape, head=config.head, rng=rng, key=config.weights_key)
+
+
+def _lessons(config: TrainConfig, classes: tuple[str, ...], shape: tuple[int, int, int]) -> Lessons | None:
+    """The teacher that the config names, if it can teach these classes on images of that shape."""
+    wanted = config.distill
+    if wanted.teacher is None:
+        return None
+    folder = Path(wanted.teacher)
+    was, facts = read_run(folder)
+    teacher = f"the teacher {folder}"
+    if not isinstance(was.task, Classification):
+        raise InputError(f"{teacher} has learned {was.task.kind()}: one for distill.teacher has learned classification")
+    if facts.classes != classes:
+        raise InputError(
+            f"{teacher} tells other classes apart than {config.data.source}: {_unlike(facts.classes, classes)}"
+        )
+    if facts.input != shape:
+        raise InputError(
+            f"{teacher} takes images of {times(facts.input)}, not of {times(shape)}: give it the same data.size"
+        )
+    if wanted.network not in (None, was.network):
+        raise InputError(f"the network of {teacher} is {was.network}, not distill.network {wanted.network}")
+    if was.network not in NETWORKS and was.network not in (wanted.network, config.network):
+        raise InputError(
+            f"the network of {teacher} is {was.network}, code that is not jaxcnn's and would be run: say "
+            f"--distill.network {was.network} if you trust it"
+        )
+    run = trained(folder, trust=True)  # as the person has named what there is to trust
+    arrays = run.params, run.batch_stats
+    return Lessons(Teacher(run.net, facts.mean, facts.std, wanted), arrays, fingerprint(*arrays))
+
+
+def _knowing(config: TrainConfig) -> list[str]:
+    """What is said of runs that this one builds upon, and that may have learned from the fold that is to judge it."""
+    if not config.data.folds:
+        return []
+    cut = "source", "test_fraction", "train_fraction", "split_seed", "folds", "fold"  # what says where the fold is
+    folders = [Path(run) for run in (config.distill.teacher, config.weights) if run]
+    runs = {folder: read_run(folder)[0].data for folder in folders if (folder / "config.json").is_file()}
+    return [
+        f"{folder} may have learned from images of the fold, whose figures are then too good"
+        for folder, data in runs.items()
+        if any(getattr(data, name) != getattr(config.data, name) for name in cut)
+    ]
+
+
+def _unlike(there: tuple[str, ...], here: tuple[str, ...]) -> str:
+    """In what two lists of classes differ first."""
+    if len(there) != len(here):
+        return f"{len(there)} there and {len(here)} here"
+    number, *names = next((n, *pair) for n, pair in enumerate(zip(there, here, strict=True)) if pair[0] != pair[1])
+    return f"number {number} is {names[0]!r} there and {names[1]!r} here"
 
 
 class Trained(NamedTuple):

@@ -24,10 +24,13 @@ class Figure(NamedTuple):
 
 
 class Reporter:
-    """A progress bar over all steps of a run, and one line an epoch. Without a terminal, the lines alone."""
+    """A progress bar over all steps of a run, and one line an epoch. Without a terminal, the lines alone, which then
+    say how much time is left."""
 
     def __init__(self, console: Console, progress: Progress, bar: TaskID, epochs: int, task: Task, judge: str) -> None:
         self.console, self._progress, self._bar, self._epochs, self._judge = console, progress, bar, epochs, judge
+        self._steps = progress.tasks[bar].total or 0
+        self._since = progress.tasks[bar].completed, time.perf_counter()  # a step, and when it was done
         self._shown = (task.loss, *task.metrics[:1])
         self._headed = False
 
@@ -44,6 +47,8 @@ class Reporter:
         """Print one epoch's figures; before the first, what they are."""
         name = f"epoch {row['epoch']:>{len(str(self._epochs))}}/{self._epochs}"
         figures = self._figures(row)
+        if not self.console.is_terminal:
+            figures.append(Figure("left", len("00:00:00"), self._left(row["step"])))
         if not self._headed:
             self._line(" " * len(name), [figure._replace(text=figure.head) for figure in figures])
             self._headed = True
@@ -57,6 +62,15 @@ class Reporter:
                 key = f"{split}_{metric.key}"
                 figures.append(Figure(head, max(len(head), metric.width), metric.text(row[key]) if key in row else ""))
         return [*figures, Figure("images/s", len("images/s"), f"{row['images_per_second']:,.0f}")]
+
+    def _left(self, step: int) -> str:
+        """How long the steps after this one will take, at the pace since the first line, evaluations included; in the
+        first line at that of the first epoch, which compiles."""
+        (before, then), now = self._since, time.perf_counter()
+        if not self._headed:
+            self._since = step, now
+        seconds = round((self._steps - step) * (now - then) / max(step - before, 1))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
     def _line(self, name: str, figures: list[Figure]) -> None:
         cells = "".join(f"  {figure.text:>{figure.width}}" for figure in figures)
@@ -119,6 +133,11 @@ class Stopwatch:
             self._seconds += time.perf_counter() - self._since
             self.images += images
             self._since = None
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count seconds that have gone since `start` without training."""
+        if self._since is not None:
+            self._since += seconds
 
     def speed(self, images: int = 0) -> float:
         """Images per second so far, with those trained since `start`; 0 before there are any."""

@@ -14,6 +14,7 @@ from jaxcnn.training import checkpoint, manifest
 from jaxcnn.training.run_folder import Facts, Record, read_metrics, read_record, write_record
 
 WHERE_DATA_LIE = ("data.source", "data.data_dir", "data.manual_dir")
+WHERE_THE_TEACHER_LIES = "distill.teacher"
 HOW_IT_IS_WATCHED = ("log_every", "tensorboard")
 
 
@@ -37,14 +38,19 @@ def starting_point(folder: Path, config: TrainConfig, restart_schedule: bool = F
     before = read_record(folder)
     old, new = flat(to_json(before.config)), flat(to_json(config))
     changed = [name for name in dict.fromkeys([*new, *old]) if old.get(name) != new.get(name)]
+    moved_teacher = (WHERE_THE_TEACHER_LIES,) if before.teacher and config.distill.teacher else ()
     for name in changed:
-        if name not in (*WHERE_DATA_LIE, *HOW_IT_IS_WATCHED, "epochs"):
+        if name not in (*WHERE_DATA_LIE, *moved_teacher, *HOW_IT_IS_WATCHED, "epochs"):
             raise InputError(
                 f"{folder} was run with {name} = {old.get(name)!r}, not {new.get(name)!r}: resume with that"
             )
     if restart_schedule and "epochs" not in changed and not before.schedule_from:  # or it began anew already
         raise InputError(f"the schedule begins anew where there are more epochs: give other than {config.epochs}")
-    moved = [f"{name} is {new[name]!r} now, was {old[name]!r}" for name in changed if name in WHERE_DATA_LIE]
+    moved = [
+        f"{name} is {new[name]!r} now, was {old[name]!r}"
+        for name in changed
+        if name in (*WHERE_DATA_LIE, *moved_teacher)
+    ]
     place, damaged, notes = _sound(folder)
     record = before._replace(config=config)
     if "epochs" in changed:
@@ -86,12 +92,16 @@ def _trained_further(
     return before._replace(config=config, schedule_from=schedule_from, before=(*before.before, entry)), note
 
 
-def check_data(start: Start, facts: Facts) -> Start:
-    """The same, with the facts of the data as they are now. Raises InputError where they are other data."""
+def check_same(start: Start, facts: Facts, teacher: str) -> Start:
+    """The same, with the facts of the data as they are now. Raises InputError where they are other data, or the teacher
+    is another one: `teacher` is the fingerprint of its arrays, if there is one."""
     before = start.record.facts
     if facts != before._replace(data=before.data or facts.data):
         source = start.record.config.data.source
         raise InputError(f"the run had other data than {source}: its images, classes or statistics differ from now")
+    if teacher != start.record.teacher:
+        folder = start.record.config.distill.teacher
+        raise InputError(f"the run had another teacher than {folder} is now: its parameters differ")
     return start._replace(record=start.record._replace(facts=facts))
 
 

@@ -38,7 +38,8 @@ class Run:
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
-        self.steps = compiled(plan.recipe)
+        self.teacher = plan.lessons.arrays if plan.lessons else None
+        self.steps = compiled(plan.recipe, self.teacher)
         self.fetch_train = self.steps.fetch(plan.dataset.train)
         self.judge, judging = plan.dataset.judging
         self.fetch_judging = self.steps.fetch(judging)
@@ -183,7 +184,7 @@ class Run:
         epoch, within = divmod(bad, self.plan.steps_per_epoch)
         config = self.plan.config
         batch = next(self.batches(epoch, within))
-        where = first_not_finite(self.plan.recipe, self.state, batch, epoch_key(config.seed, epoch))
+        where = first_not_finite(self.plan.recipe, self.state, batch, epoch_key(config.seed, epoch), self.teacher)
         raise self.diverged(bad, where, last)
 
     def diverged(self, bad: int, where: str, last: Writer) -> Diverged:

@@ -37,6 +37,7 @@ class Record(NamedTuple):
     facts: Facts
     schedule_from: int = 0  # the step at which the learning rate's schedule began (anew)
     before: tuple[dict[str, Any], ...] = ()  # what the run was before it was trained further
+    teacher: str = ""  # the SHA-256 of the parameters and statistics of its teacher, if it has one
 
 
 def read_record(folder: Path) -> Record:
@@ -57,6 +58,7 @@ def _read_record(path: Path) -> Record:
             Facts(**tuples, data=str(facts.get("data", ""))),
             int(saved.get("schedule_from", 0)),
             tuple(saved.get("before", ())),
+            str(saved.get("teacher", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged and cannot be read: {error}") from error
@@ -66,8 +68,9 @@ def _read_record(path: Path) -> Record:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write config.json. Raises OSError."""
-    config, facts, schedule_from, before = record
-    further = {"schedule_from": schedule_from, "before": before} if before else {}
+    config, facts, schedule_from, before, teacher = record
+    further: dict[str, Any] = {"schedule_from": schedule_from, "before": before} if before else {}
+    further |= {"teacher": teacher} if teacher else {}
     write_json(folder / "config.json", {"config": to_json(config), "facts": facts._asdict(), **further})
 
 

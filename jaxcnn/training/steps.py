@@ -7,7 +7,7 @@ and compared.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,13 +21,14 @@ from jax import Array, lax
 from jaxcnn.data.augment import Augmentation, augment, mix, split_mixtures
 from jaxcnn.data.augment.views import Views, together
 from jaxcnn.data.batches import Batch, padded
-from jaxcnn.data.pixels import normalize
+from jaxcnn.data.pixels import normalize, renormalize
 from jaxcnn.forward_pass import Forward, forward
 from jaxcnn.layout import Params, init
 from jaxcnn.ops import native
 from jaxcnn.spec import Spec
 from jaxcnn.tasks import Classification, Penalty, Task
 from jaxcnn.tasks.task import masked_sum
+from jaxcnn.training.teacher import Teacher
 
 
 @struct.dataclass
@@ -62,6 +63,7 @@ class Recipe:
     ema: float = 0.0  # what the averages keep at each step; 0: there are none
     dtype: str = "float32"  # of the forward pass and its gradient; parameters, statistics and losses are float32
     views: Views = Views()  # of each image in evaluation
+    teacher: Teacher | None = None  # whose probabilities are learned beside the labels
 
 
 class Metrics(NamedTuple):
@@ -138,16 +140,29 @@ def _cast(tree: Any, dtype: Any) -> Any:
 
 
 def objective(
-    recipe: Recipe, params: Params, batch_stats: Params, images: Array, batch: Batch, rng: Array, counted: Array
+    recipe: Recipe, params: Params, batch_stats: Params, images: Array, batch: Batch, rng: Array, counted: Array,
+    teacher: tuple[Params, Params] | None = None,
 ) -> tuple[Array, tuple[Forward, Array]]:  # fmt: skip
     """The sum of the losses over `counted`, plus penalties, as a function of `params`; the forward pass and the losses.
 
     A batch that goes through in parts is the sum of theirs, if `counted` are the examples of all and each has its share
-    of the penalties.
+    of the penalties. `teacher` are the parameters and statistics of the recipe's.
     """
     run = network(recipe, params, batch_stats, images, train=True, rng=rng, mask=batch.mask)
-    losses = _losses(recipe.task, run, images, batch)
+    with jax.named_scope("loss"):
+        losses = _losses(recipe.task, run, images, batch)
+    if recipe.teacher:
+        if teacher is None:
+            raise ValueError("a recipe with a teacher needs its arrays in every step: Lessons.arrays")
+        losses = recipe.teacher.distillation(losses, run.output, _taught(recipe, recipe.teacher, teacher, images))
     return masked_sum(losses, batch.mask) / counted + recipe.penalty(params) / recipe.parts, (run, losses)
+
+
+def _taught(recipe: Recipe, teacher: Teacher, arrays: tuple[Params, Params], images: Array) -> Array:
+    """What a teacher makes of the images that the student is given: logits (N, K), in evaluation mode."""
+    seen = renormalize(images, (recipe.mean, recipe.std), (teacher.mean, teacher.std))
+    with jax.named_scope("teacher"):
+        return network(replace(recipe, net=teacher.net), *arrays, seen).output
 
 
 def _losses(task: Task, run: Forward, images: Array, batch: Batch) -> Array:
@@ -158,14 +173,17 @@ def _losses(task: Task, run: Forward, images: Array, batch: Batch) -> Array:
     return others.share * losses + (1 - others.share) * task.losses(run, images, batch._replace(labels=others.labels))
 
 
-def _gradients(state: TrainState, batch: Batch, key: Array, recipe: Recipe) -> tuple[Params, Params, Metrics]:
+def _gradients(
+    state: TrainState, batch: Batch, key: Array, recipe: Recipe, teacher: tuple[Params, Params] | None
+) -> tuple[Params, Params, Metrics]:  # fmt: skip
     """The gradients of what is trained, the new statistics, and the metrics."""
-    images, batch = training_inputs(recipe, batch, key)
+    with jax.named_scope("augmentation"):
+        images, batch = training_inputs(recipe, batch, key)
     trained, frozen = divided(recipe, state.params)
     counted, rng = jnp.maximum(batch.mask.sum(), 1), dropout_key(key, state.step)
 
     def of_trained(params: Params, stats: Params, images: Array, batch: Batch, rng: Array) -> tuple[Array, Any]:
-        total, (run, losses) = objective(recipe, frozen | params, stats, images, batch, rng, counted)
+        total, (run, losses) = objective(recipe, frozen | params, stats, images, batch, rng, counted, teacher)
         sums = {"loss": masked_sum(losses, batch.mask), "examples": batch.mask.sum().astype(jnp.int32)}
         return total, (run.batch_stats, sums | recipe.task.counts(run, images, batch))
 
@@ -209,27 +227,31 @@ def _norm(tree: Params) -> Array:
 
 def _updated(state: TrainState, gradients: Params, batch_stats: Params, recipe: Recipe) -> TrainState:
     trained, frozen = divided(recipe, state.params)
-    updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, trained)
-    params = frozen | dict(optax.apply_updates(trained, updates))  # type: ignore[arg-type]
-    average = state.average
-    if average is not None:
-        keep = jnp.minimum(recipe.ema, (1 + state.step) / (10 + state.step))  # less at first, when they move fast
-        average = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, (params, batch_stats))
+    with jax.named_scope("update"):
+        updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, trained)
+        params = frozen | dict(optax.apply_updates(trained, updates))  # type: ignore[arg-type]
+        average = state.average
+        if average is not None:
+            keep = jnp.minimum(recipe.ema, (1 + state.step) / (10 + state.step))  # less at first, when they move fast
+            average = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, average, (params, batch_stats))
     return TrainState(params, batch_stats, opt_state, state.step + 1, average)  # type: ignore[arg-type]
 
 
-def train_step(state: TrainState, batch: Batch, key: Array, *, recipe: Recipe) -> tuple[TrainState, Metrics]:
+def train_step(
+    state: TrainState, batch: Batch, key: Array, teacher: tuple[Params, Params] | None = None, *, recipe: Recipe
+) -> tuple[TrainState, Metrics]:  # fmt: skip
     """One update. `key` is the epoch's; each image's augmentation comes from it and the image's id, dropout from it
-    and the step's number."""
-    gradients, batch_stats, metrics = _gradients(state, batch, key, recipe)
+    and the step's number. `teacher` are the parameters and statistics of the recipe's, if it has one."""
+    gradients, batch_stats, metrics = _gradients(state, batch, key, recipe, teacher)
     return _updated(state, gradients, batch_stats, recipe), metrics
 
 
 def guarded_step(
-    state: TrainState, sums: Sums, batch: Batch, key: Array, *, recipe: Recipe
+    state: TrainState, sums: Sums, batch: Batch, key: Array, teacher: tuple[Params, Params] | None = None, *,
+    recipe: Recipe,
 ) -> tuple[TrainState, Sums]:  # fmt: skip
     """`train_step`, added up; from the first loss or gradient that is not finite on, nothing changes any more."""
-    gradients, batch_stats, metrics = _gradients(state, batch, key, recipe)
+    gradients, batch_stats, metrics = _gradients(state, batch, key, recipe, teacher)
     finite = jnp.isfinite(metrics.objective) & jnp.isfinite(metrics.gradient_norm)
     running = sums.bad_step < 0
     added = Sums({name: sums.sums[name] + value for name, value in metrics.sums.items()}, sums.bad_step)
