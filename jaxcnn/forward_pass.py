@@ -67,7 +67,7 @@ def _leaf(leaf: Leaf, params: dict, stats: dict, x: Array, mode: Mode, path: str
             return ops.dense(x, params["kernel"], params.get("bias")), stats
         case spec.BatchNorm(frozen=False) if mode.train:
             y, mean, variance = ops.batch_norm(
-                x, params.get("scale"), params["bias"], leaf.eps, mode.mask, leaf.unbiased
+                x, params.get("scale"), params["bias"], leaf.eps, mode.mask, leaf.unbiased, leaf.parts
             )
             counted = x.shape[0] > 0 if mode.mask is None else mode.mask.any()  # of nothing there is no mean
             new = {"mean": mean, "var": variance}

@@ -87,6 +87,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                 params["bias"] = Parameter((width,), initializers.zeros)
             return Layout((width,), params)
         case spec.BatchNorm():
+            _positive(leaf.parts, "parts")
             params = {"scale": Parameter((channels,), initializers.ones)} if leaf.scale else {}
             params["bias"] = Parameter((channels,), initializers.zeros)
             return Layout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from jaxcnn.data.pixels import channel_statistics
 from jaxcnn.forward_pass import apply
 from jaxcnn.host.errors import InputError, input_errors
 from jaxcnn.layout import Params, abstract, init, times
-from jaxcnn.rewrite import freeze
+from jaxcnn.rewrite import freeze, ghost_batch_norm, stochastic_depth
 from jaxcnn.spec import Spec
 from jaxcnn.tasks import Task
 from jaxcnn.training.checkpoint import places, restore
@@ -64,7 +65,8 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
         net, frozen = freeze(net, config.freeze)
         if not set(abstract(net, shape)[0]) - set(frozen):
             raise ValueError(f"{' '.join(config.freeze)} leaves no parameter to train")
-    size, share = len(dataset.train.labels), jax.device_count() * config.accumulate
+    net, parts = _rewritten(config, net), _normalized_parts(config)
+    size, share = len(dataset.train.labels), config.accumulate * math.lcm(jax.device_count(), parts)
     if config.batch_size > size:
         fitting = max(size // share, 1) * share
         dataset = dataset._replace(
@@ -75,10 +77,11 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
         )
         config = replace(config, batch_size=fitting)
     if config.batch_size % share:
-        parts = f", times the {config.accumulate} parts of accumulate" if config.accumulate > 1 else ""
+        more = f" and of the {parts} parts of batch_norm_parts" if parts > 1 else ""
+        more += f", times the {config.accumulate} parts of accumulate" if config.accumulate > 1 else ""
         raise InputError(
             f"batch_size {config.batch_size} must be a multiple of the {jax.device_count()} devices it is spread over"
-            f"{parts}"
+            f"{more}"
         )
     with input_errors("data.augment"):
         split_mixtures(config.data.augment)
@@ -112,6 +115,19 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
     facts = Facts(dataset.classes, shape, mean, std, data_fingerprint(dataset))
     rate = optimizers.learning_rate(optimizer, steps_per_epoch, config.epochs, schedule_from)
     return Plan(config, dataset, facts, recipe, steps_per_epoch, rate, begun)
+
+
+def _rewritten(config: TrainConfig, net: Spec) -> Spec:
+    """The network as it is trained."""
+    with input_errors("stochastic_depth"):
+        net = net if config.stochastic_depth is None else stochastic_depth(net, config.stochastic_depth)
+    with input_errors("batch_norm_parts"):
+        return ghost_batch_norm(net, _normalized_parts(config))
+
+
+def _normalized_parts(config: TrainConfig) -> int:
+    """Into how many parts BatchNorm cuts what goes through the network at once."""
+    return jax.device_count() if config.batch_norm_parts == "device" else config.batch_norm_parts
 
 
 def _scaled(config: OptimizerConfig, batch_size: int) -> OptimizerConfig:
