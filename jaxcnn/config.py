@@ -23,6 +23,7 @@ from jaxcnn.data.augment import (
     Rotate,
 )
 from jaxcnn.data.config import DataConfig
+from jaxcnn.data.sizes import train_sizes
 from jaxcnn.host.settings import check_types, require
 from jaxcnn.optimizers import (
     LAMB,
@@ -148,5 +149,7 @@ class TrainConfig:
         )
         for name in "checkpoint_every", "log_every":
             require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+        latest = max(train_sizes(self.data.train_sizes), default=0)
+        require(latest < self.epochs, f"data.train_sizes: epoch {latest} never begins, as there are {self.epochs}")
         longest = max(self.optimizer.warmup_epochs, self.optimizer.schedule.longest)
         require(longest <= self.epochs, f"optimizer: a schedule of {longest} epochs is longer than the {self.epochs}")

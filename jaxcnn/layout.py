@@ -279,6 +279,18 @@ def abstract(net: Spec, shape: Shape) -> tuple[Params, Params]:
     return jax.eval_shape(lambda rng: init(net, rng, shape), jax.random.key(0))
 
 
+def check_same_parameters(net: Spec, shape: Shape, other: Shape) -> None:
+    """Raise ValueError, naming the layer, where a network has other parameters for examples of another shape."""
+    for one, two in zip(walk(net, shape), walk(net, other), strict=True):
+        for name, parameter in (one.layout.params | one.layout.stats).items():
+            again = (two.layout.params | two.layout.stats)[name]
+            if parameter.shape != again.shape:
+                raise ValueError(
+                    f"layer {one.path!r} has a {name} of {times(parameter.shape)} for {times(shape)}, and of "
+                    f"{times(again.shape)} for {times(other)}; after a GlobalPool it would be the same for all sizes"
+                )
+
+
 def parameter_count(tree: Params) -> int:
     """The number of scalars in `params` or `batch_stats`, arrays or abstract."""
     return sum(reduce(operator.mul, leaf.shape, 1) for leaf in jax.tree.leaves(tree))

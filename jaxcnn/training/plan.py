@@ -16,11 +16,12 @@ from jax import Array
 from jaxcnn import optimizers
 from jaxcnn.config import OptimizerConfig, TrainConfig
 from jaxcnn.data import Dataset, load
-from jaxcnn.data.augment import shape_after, split_mixtures
+from jaxcnn.data.augment import at_size, shape_after, split_mixtures
 from jaxcnn.data.pixels import channel_statistics
+from jaxcnn.data.sizes import size_after, told, train_sizes
 from jaxcnn.forward_pass import apply
 from jaxcnn.host.errors import InputError, input_errors
-from jaxcnn.layout import Params, abstract, init, times
+from jaxcnn.layout import Params, abstract, check_same_parameters, init, times
 from jaxcnn.rewrite import freeze, ghost_batch_norm, stochastic_depth
 from jaxcnn.spec import Spec
 from jaxcnn.tasks import Task
@@ -42,6 +43,13 @@ class Plan(NamedTuple):
     rate: optax.Schedule  # the learning rate as a function of the step
     start: tuple[Params, Params] | None = None  # the parameters and statistics to begin with; None: drawn ones
 
+    def recipe_at(self, epoch: int) -> Recipe:
+        """The recipe of an epoch, from 0: that for the size at which it sees the images."""
+        size = size_after(epoch, train_sizes(self.config.data.train_sizes))
+        if size in (None, self.facts.input[:2]):
+            return self.recipe
+        return replace(self.recipe, augment=at_size(size, self.recipe.augment))
+
 
 def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, limit_steps: int = 0) -> Plan:
     """Read the data and the weights, build the network and check that they fit. Writes nothing.
@@ -61,6 +69,13 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
         net = create(config.network, **config.task.options(dataset.classes), **config.network_options)
     with input_errors(f"network {config.network!r} cannot take images of {times(shape)}"):
         _check_forward(net, shape, config.task, dataset.classes)
+    sizes = train_sizes(config.data.train_sizes)
+    if sizes:
+        dataset = dataset._replace(notes=(*dataset.notes, told(sizes)))
+    for other in ((*side, shape[2]) for side in sizes.values()):
+        with input_errors(f"data.train_sizes: network {config.network!r} cannot take images of {times(other)} too"):
+            check_same_parameters(net, shape, other)
+            _check_forward(net, other, config.task, dataset.classes)
     with input_errors("freeze"):
         net, frozen = freeze(net, config.freeze)
         if not set(abstract(net, shape)[0]) - set(frozen):
@@ -88,8 +103,11 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
         if (after := shape_after(shape, config.data.augment)) != shape:
             raise ValueError(
                 f"the images end as {times(after)}, but the network is laid out for {times(shape)}, the size at which "
-                f"it is tested: end with size={shape[0]},{shape[1]}, or leave the sizes out"
+                f"it is tested: leave the sizes out; to train at another one, say --data.train-sizes "
+                f"0={after[0]}x{after[1]}"
             )
+        for other in sizes.values():
+            shape_after(shape, at_size(other, config.data.augment))
     mean, std = channel_statistics(dataset.train.images)
     mean, std = config.data.mean or mean, config.data.std or std
     if {len(mean), len(std)} != {shape[-1]}:

@@ -25,7 +25,7 @@ from jaxcnn.training.diagnosis import all_finite, first_not_finite
 from jaxcnn.training.plan import Plan, initial_key
 from jaxcnn.training.progress import Stopwatch
 from jaxcnn.training.run_folder import append_steps, cut_steps, read_metrics
-from jaxcnn.training.steps import Evaluation, TrainState, empty_sums, evaluate, init_state
+from jaxcnn.training.steps import Evaluation, Recipe, TrainState, empty_sums, evaluate, init_state
 from jaxcnn.training.writer import Writer
 
 
@@ -48,7 +48,7 @@ class Run:
         self.watch = Stopwatch()
         self.before = 0.0
         self.events: Events | None = None  # for TensorBoard
-        self.warm = False  # whether this process has run a training step, and so compiled it
+        self.warm: set[Recipe] = set()  # by which this process has run a training step, and so compiled it
 
     @property
     def done(self) -> int:
@@ -183,7 +183,7 @@ class Run:
         epoch, within = divmod(bad, self.plan.steps_per_epoch)
         config = self.plan.config
         batch = next(self.batches(epoch, within))
-        where = first_not_finite(self.plan.recipe, self.state, batch, epoch_key(config.seed, epoch))
+        where = first_not_finite(self.plan.recipe_at(epoch), self.state, batch, epoch_key(config.seed, epoch))
         raise self.diverged(bad, where, last)
 
     def diverged(self, bad: int, where: str, last: Writer) -> Diverged:
