@@ -94,6 +94,9 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the forward pass and its gradient: bfloat16 is faster on a GPU or TPU, not on a CPU. Parameters, statistics
     and losses are float32."""
+    remat: bool = False
+    """Keep less for the gradient: what is inside of each block of the network is computed again when it is needed. It
+    takes less memory, and a third more time."""
     stochastic_depth: float | None = None
     """The probability that the last residual block is left out for an example in training; that of the others grows up
     to it in a straight line, from block to block. None leaves the network its own, which most have not."""

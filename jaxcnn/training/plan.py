@@ -22,7 +22,7 @@ from jaxcnn.data.sizes import size_after, told, train_sizes
 from jaxcnn.forward_pass import apply
 from jaxcnn.host.errors import InputError, input_errors
 from jaxcnn.layout import Params, abstract, check_same_parameters, init, times
-from jaxcnn.rewrite import freeze, ghost_batch_norm, stochastic_depth
+from jaxcnn.rewrite import freeze, ghost_batch_norm, in_blocks, stochastic_depth
 from jaxcnn.spec import Spec
 from jaxcnn.tasks import Task
 from jaxcnn.training.checkpoint import places, restore
@@ -81,6 +81,9 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
         if not set(abstract(net, shape)[0]) - set(frozen):
             raise ValueError(f"{' '.join(config.freeze)} leaves no parameter to train")
     net, parts = _rewritten(config, net), _normalized_parts(config)
+    net, blocks = in_blocks(net) if config.remat else (net, frozenset())
+    if config.remat and not blocks:
+        raise InputError(f"remat: network {config.network!r} has no blocks that could be computed again")
     size, share = len(dataset.train.labels), config.accumulate * math.lcm(jax.device_count(), parts)
     if config.batch_size > size:
         fitting = max(size // share, 1) * share
@@ -124,7 +127,7 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
     parts = optimizers.paths.parts_of(of_net)
     recipe = Recipe(
         net, optimizers.make(optimizer, steps_per_epoch, config.epochs, schedule_from, parts=parts), mean, std, task,
-        config.data.augment, config.penalty, frozen, config.accumulate, config.ema, config.precision,
+        config.data.augment, config.penalty, frozen, config.accumulate, config.ema, config.precision, blocks=blocks,
     )  # fmt: skip
     if config.whiten:
         with input_errors("whiten"):

@@ -25,7 +25,7 @@ from jaxcnn.data.pixels import normalize
 from jaxcnn.forward_pass import Forward, forward
 from jaxcnn.layout import Params, init
 from jaxcnn.ops import native
-from jaxcnn.spec import Spec
+from jaxcnn.spec import Position, Spec
 from jaxcnn.tasks import Classification, Penalty, Task
 from jaxcnn.tasks.task import masked_sum
 
@@ -62,6 +62,7 @@ class Recipe:
     ema: float = 0.0  # what the averages keep at each step; 0: there are none
     dtype: str = "float32"  # of the forward pass and its gradient; parameters, statistics and losses are float32
     views: Views = Views()  # of each image in evaluation
+    blocks: frozenset[Position] = frozenset()  # parts of the network that are computed again for the gradient
 
 
 class Metrics(NamedTuple):
@@ -145,7 +146,8 @@ def objective(
     A batch that goes through in parts is the sum of theirs, if `counted` are the examples of all and each has its share
     of the penalties.
     """
-    run = network(recipe, params, batch_stats, images, train=True, rng=rng, mask=batch.mask)
+    options = {"train": True, "rng": rng, "mask": batch.mask, "blocks": recipe.blocks}
+    run = network(recipe, params, batch_stats, images, **options)
     losses = _losses(recipe.task, run, images, batch)
     return masked_sum(losses, batch.mask) / counted + recipe.penalty(params) / recipe.parts, (run, losses)
 
