@@ -95,8 +95,8 @@ class TrainConfig:
     """Of the forward pass and its gradient: bfloat16 is faster on a GPU or TPU, not on a CPU. Parameters, statistics
     and losses are float32."""
     remat: bool = False
-    """Keep less for the gradient: what is inside of each block of the network is computed again when it is needed. It
-    takes less memory, and a third more time."""
+    """Keep less for the gradient: what is inside of each block of the network is computed again when it is needed. That
+    takes less memory, and the time of another forward pass."""
     stochastic_depth: float | None = None
     """The probability that the last residual block is left out for an example in training; that of the others grows up
     to it in a straight line, from block to block. None leaves the network its own, which most have not."""
