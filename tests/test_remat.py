@@ -19,7 +19,22 @@ from jaxcnn.host.errors import InputError
 from jaxcnn.ops import native
 from jaxcnn.ops.recompute import recomputed
 from jaxcnn.rewrite import ghost_batch_norm, in_blocks
-from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, GlobalPool, Graph, Identity, Pool, Spec, add, seq, steps
+from jaxcnn.spec import (
+    Act,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalPool,
+    Graph,
+    Identity,
+    Node,
+    Pool,
+    Spec,
+    add,
+    seq,
+    steps,
+)
 from jaxcnn.training.diagnosis import first_not_finite
 from jaxcnn.training.plan import prepare
 from jaxcnn.training.steps import Recipe, empty_sums, guarded_step, init_state
@@ -60,6 +75,8 @@ def test_blocks_are_where_values_meet_and_runs_begin_with_a_convolution():
     residual = ["conv1", "bn1", "relu", "drop", "conv2", "bn2"]
     inner = [[f"blocks.{n}.{name}" for name in residual] + [f"blocks.{n}"] * 2 for n in range(3)]
     assert in_parts(NET) == [["stem", "bn", "act"], *inner, ["wide", "relu", "pool", "mean"]]
+    read_twice = Graph((Node("a", Conv(3)), Node("b", Act(), ("a",)), Node("sum", Act(), ("a", "b"))))
+    assert in_parts(read_twice) == []
     layers = [part for part in in_parts(jaxcnn.create("densenet121")) if "denselayer" in part[0]]
     assert len(layers) == 6 + 12 + 24 + 16 and {len(part) for part in layers} == {6}  # not a dense block as one
 

@@ -145,6 +145,9 @@ NO_SUMS = {
     "a chain": jaxcnn.create("lenet5"),
     "concatenations": jaxcnn.create("densenet121"),
     "two shortcuts": add(Pool("avg", 3, 1, 1), Identity()),
+    "a branch without activation": Graph(
+        (Node("a", Conv(3)), Node("b", Conv(3), ("a",)), Node("_c", Act(), ("a", "b")))
+    ),
     "two branches": add(left=seq(Conv(3), Act()), right=seq(Conv(3), Act())),
     "a sum of what was put side by side": seq(concat(Identity(), Identity()), Flatten()),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -22,8 +21,6 @@ def all_finite(tree: Any) -> Array:
 
 def first_not_finite(recipe: Recipe, state: TrainState, batch: Batch, key: Array) -> str:
     """Where in a training step a number that is not finite appears first: parameters, activations, loss, gradients."""
-
-    recipe = replace(recipe, blocks=frozenset())  # the activations inside them are asked for
 
     @jax.jit
     def finite(state: TrainState) -> dict[str, dict[str, Array]]:
