@@ -167,7 +167,7 @@ with native.switched("0"):  # a call of C++ is not cut up: XLA would gather the 
     begin = init_state(IN_PARTS, jax.random.key(0), (6, 6, 1)), empty_sums(IN_PARTS)
     state, sums = jax.device_put(begin, steps.everywhere)
     arguments = state, sums, fetch(np.arange(8, dtype=np.int32), np.ones(8, np.float32)), KEY
-    step = steps.train.lower(*arguments).compile()
+    step = jax.jit(steps.train).lower(*arguments).compile()
     print("|".join(line for line in step.as_text().splitlines() if re.search(r" (all-reduce|all-gather)\\(", line)))
     state, sums = step(*arguments)
     numbers = [*state.params["conv"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
