@@ -77,6 +77,8 @@ def test_blocks_are_where_values_meet_and_runs_begin_with_a_convolution():
     assert in_parts(NET) == [["stem", "bn", "act"], *inner, ["wide", "relu", "pool", "mean"]]
     read_twice = Graph((Node("a", Conv(3)), Node("b", Act(), ("a",)), Node("sum", Act(), ("a", "b"))))
     assert in_parts(read_twice) == []
+    underlined = seq(a=Conv(3), b=Act(), _b=Conv(3), __b=Act())
+    assert in_parts(underlined) == [["a", "b"], ["", ""]] and in_parts(in_blocks(underlined)[0]) == in_parts(underlined)
     layers = [part for part in in_parts(jaxcnn.create("densenet121")) if "denselayer" in part[0]]
     assert len(layers) == 6 + 12 + 24 + 16 and {len(part) for part in layers} == {6}  # not a dense block as one
 

@@ -22,12 +22,17 @@ def _gathered(graph: Graph, position: Position, found: set[Position]) -> Graph:
     meetings = sum(len(node.inputs) > 1 for node in graph.nodes)
     nodes: list[Node] = []
     renamed: dict[str, str] = {}
+    taken = {node.name for node in graph.nodes}
     for run in _runs(graph):
         here = (*position, len(nodes))
         sources = tuple(renamed.get(name, name) for name in run[0].inputs)
         if len(run) > 1:
             inner = (changed(run[0], inputs=("in",)), *run[1:])
-            renamed[run[-1].name] = name = f"_run{len(nodes)}"
+            name = f"_{run[-1].name}"  # anonymous: it leaves no trace in paths
+            while name in taken:
+                name = f"_{name}"
+            taken.add(name)
+            renamed[run[-1].name] = name
             nodes.append(Node(name, Graph(inner), sources, run[0].merge))
             found.add(here)
             continue
