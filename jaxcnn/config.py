@@ -23,6 +23,7 @@ from jaxcnn.data.augment import (
     Rotate,
 )
 from jaxcnn.data.config import DataConfig
+from jaxcnn.data.sizes import train_sizes
 from jaxcnn.host.settings import check_types, require
 from jaxcnn.optimizers import (
     LAMB,
@@ -95,6 +96,15 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the forward pass and its gradient: bfloat16 is faster on a GPU or TPU, not on a CPU. Parameters, statistics
     and losses are float32."""
+    remat: bool = False
+    """Keep less for the gradient: what is inside of each block of the network is computed again when it is needed. That
+    takes less memory, and the time of another forward pass."""
+    stochastic_depth: float | None = None
+    """The probability that the last residual block is left out for an example in training; that of the others grows up
+    to it in a straight line, from block to block. None leaves the network its own, which most have not."""
+    batch_norm_parts: int | Literal["device"] = 1
+    """Parts of each batch that BatchNorm normalizes each by itself: a number, or device, a part for each device, as in
+    PyTorch without SyncBatchNorm. The running averages are of the parts' mean. 1 is the whole batch on all devices."""
     ema: float = 0.0
     """What running averages of the parameters and statistics keep at each step, such as 0.999; less in the first steps.
     The network is evaluated and saved with them. 0 keeps none."""
@@ -133,6 +143,14 @@ class TrainConfig:
             self.accumulate >= 1 and self.batch_size % self.accumulate == 0,
             f"accumulate must be a divisor of batch_size {self.batch_size}, not {self.accumulate}",
         )
+        require(
+            self.stochastic_depth is None or 0 <= self.stochastic_depth < 1,
+            f"stochastic_depth must be at least 0 and below 1, not {self.stochastic_depth}",
+        )
+        require(
+            self.batch_norm_parts == "device" or self.batch_norm_parts >= 1,
+            f"batch_norm_parts must be at least 1, or device, not {self.batch_norm_parts}",
+        )
         require(self.patience >= 0, f"patience must not be negative, not {self.patience}")
         require(
             not self.patience or self.data.validation_fraction,
@@ -140,5 +158,7 @@ class TrainConfig:
         )
         for name in "checkpoint_every", "log_every":
             require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+        latest = max(train_sizes(self.data.train_sizes), default=0)
+        require(latest < self.epochs, f"data.train_sizes: epoch {latest} never begins, as there are {self.epochs}")
         longest = max(self.optimizer.warmup_epochs, self.optimizer.schedule.longest)
         require(longest <= self.epochs, f"optimizer: a schedule of {longest} epochs is longer than the {self.epochs}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,8 @@ from jax import Array, lax
 from jaxcnn import ops, spec
 from jaxcnn.layout import Params, Shape, key_at, leaf_layout, pad_pairs, times
 from jaxcnn.ops.checks import spread
-from jaxcnn.spec import Leaf, Spec, Step, interpret
+from jaxcnn.ops.recompute import recomputed
+from jaxcnn.spec import Graph, Leaf, Position, Spec, Step, interpret, steps
 
 
 def _alike(values: list[Array]) -> list[Array]:
@@ -67,7 +68,7 @@ def _leaf(leaf: Leaf, params: dict, stats: dict, x: Array, mode: Mode, path: str
             return ops.dense(x, params["kernel"], params.get("bias")), stats
         case spec.BatchNorm(frozen=False) if mode.train:
             y, mean, variance = ops.batch_norm(
-                x, params.get("scale"), params["bias"], leaf.eps, mode.mask, leaf.unbiased
+                x, params.get("scale"), params["bias"], leaf.eps, mode.mask, leaf.unbiased, leaf.parts
             )
             counted = x.shape[0] > 0 if mode.mask is None else mode.mask.any()  # of nothing there is no mean
             new = {"mean": mean, "var": variance}
@@ -136,9 +137,48 @@ def _check_arrays(leaf: Leaf, shape: Shape, params: dict, stats: dict) -> None:
                 )
 
 
+def _walk(
+    net: Spec, params: Mapping, batch_stats: Mapping, x: Array, mode: Mode, *, blocks: Collection[Position] = (),
+    **place: Any,
+) -> tuple[Array, Params]:  # fmt: skip
+    """The output and the new statistics; `place` are further arguments of `interpret`."""
+    new_stats: Params = {}
+
+    def leaf(step: Step, x: Array) -> Array:
+        with jax.named_scope(step.path or "network"):
+            arrays = params.get(step.path, {}), batch_stats.get(step.path, {})
+            _check_arrays(step.leaf, x.shape[1:], *arrays)
+            y, new = _leaf(step.leaf, *arrays, x, mode, step.path)
+        if new:
+            new_stats[step.path] = new
+        return y
+
+    def whole(graph: Graph, path: str, position: Position) -> Callable[[Array], Array] | None:
+        if position not in blocks:
+            return None
+        place = {"path": path, "position": position}
+        paths = {step.path for step in steps(graph, **place)}
+        own, known = ({path: tree[path] for path in tree if path in paths} for tree in (params, batch_stats))
+
+        def inside(moved: Any, fixed: Any) -> tuple[Array, Params]:
+            (params, x), (stats, rng, mask) = moved, fixed
+            return _walk(graph, params, stats, x, Mode(mode.train, rng, mask), **place)
+
+        def block(x: Array) -> Array:
+            y, new = recomputed(inside)((own, x), (known, mode.rng, mode.mask))
+            new_stats.update(new)
+            return y
+
+        return block
+
+    output = interpret(net, x, leaf, lambda how, values: _MERGE[how](values), whole=whole if blocks else None, **place)
+    return output, new_stats
+
+
 def forward(
     net: Spec, params: Params, batch_stats: Params, x: Array, *, train: bool = False, rng: Array | None = None,
     mask: Array | None = None, edits: Mapping[str, Callable[[Array], Array]] | None = None,
+    blocks: Collection[Position] = (),
 ) -> Forward:  # fmt: skip
     """Run a network over a batch and keep every named activation; under `jit`, those that nobody reads cost nothing.
 
@@ -150,6 +190,8 @@ def forward(
       rng: the key of this step's dropout; folded with each layer's path.
       mask: (N,) ones and zeros; examples with zero do not count in the batch statistics, which stay where none counts.
       edits: functions applied to the activations at the given paths, as the network runs.
+      blocks: positions of inner graphs, as `rewrite.in_blocks` finds them, whose inside is not kept for the gradient
+        but computed again: less memory, more time. Their inner activations are not among the result's.
 
     Returns:
       `Forward(output, batch_stats, activations)`.
@@ -167,23 +209,13 @@ def forward(
     if not hasattr(x, "shape") or len(x.shape) < 2:
         raise TypeError(f"x must be a batch, (N, H, W, C) or (N, C), not {x.shape if hasattr(x, 'shape') else repr(x)}")
     mode, edits = Mode(train, rng, mask), edits or {}
-    new_stats: Params = {}
     activations: dict[str, Array] = {}
-
-    def leaf(step: Step, x: Array) -> Array:
-        with jax.named_scope(step.path or "network"):
-            arrays = params.get(step.path, {}), batch_stats.get(step.path, {})
-            _check_arrays(step.leaf, x.shape[1:], *arrays)
-            y, new = _leaf(step.leaf, *arrays, x, mode, step.path)
-        if new:
-            new_stats[step.path] = new
-        return y
 
     def named(path: str, y: Array) -> Array:
         activations[path] = edits[path](y) if path in edits else y
         return activations[path]
 
-    output = interpret(net, x, leaf, lambda how, values: _MERGE[how](values), named=named)
+    output, new_stats = _walk(net, params, batch_stats, x, mode, named=named, blocks=blocks)
     if unknown := sorted(set(edits) - set(activations)):
         raise KeyError(f"no layer is called {', '.join(unknown)}; there are: {', '.join(activations)}")
     return Forward(output, new_stats, activations)

@@ -87,6 +87,7 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
                 params["bias"] = Parameter((width,), initializers.zeros)
             return Layout((width,), params)
         case spec.BatchNorm():
+            _positive(leaf.parts, "parts")
             params = {"scale": Parameter((channels,), initializers.ones)} if leaf.scale else {}
             params["bias"] = Parameter((channels,), initializers.zeros)
             return Layout(
@@ -276,6 +277,18 @@ def init(net: Spec, rng: Array, shape: Shape) -> tuple[Params, Params]:
 def abstract(net: Spec, shape: Shape) -> tuple[Params, Params]:
     """What `init` would return, as `jax.ShapeDtypeStruct`s and without computing anything."""
     return jax.eval_shape(lambda rng: init(net, rng, shape), jax.random.key(0))
+
+
+def check_same_parameters(net: Spec, shape: Shape, other: Shape) -> None:
+    """Raise ValueError, naming the layer, where a network has other parameters for examples of another shape."""
+    for one, two in zip(walk(net, shape), walk(net, other), strict=True):
+        for name, parameter in (one.layout.params | one.layout.stats).items():
+            again = (two.layout.params | two.layout.stats)[name]
+            if parameter.shape != again.shape:
+                raise ValueError(
+                    f"layer {one.path!r} has a {name} of {times(parameter.shape)} for {times(shape)}, and of "
+                    f"{times(again.shape)} for {times(other)}; after a GlobalPool it would be the same for all sizes"
+                )
 
 
 def parameter_count(tree: Params) -> int:

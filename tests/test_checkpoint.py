@@ -22,8 +22,8 @@ from jaxcnn.host.errors import Failed, InputError
 from jaxcnn.training import checkpoint, manifest
 from jaxcnn.training import writer as writing
 from jaxcnn.training.loop import fit
-from jaxcnn.training.plan import trained
 from jaxcnn.training.run_folder import fingerprint
+from jaxcnn.training.trained import trained
 
 SMALL = TrainConfig(
     name="small",

@@ -14,8 +14,8 @@ from jaxcnn.config import DataConfig, TrainConfig
 from jaxcnn.data.images import decode
 from jaxcnn.data.resize import Fit, center, covers, fit, resize
 from jaxcnn.host.errors import InputError
-from jaxcnn.training.plan import Trained
 from jaxcnn.training.run_folder import Facts
+from jaxcnn.training.trained import Trained
 from jaxcnn.weights.preprocessing import Preprocessing
 from jaxcnn.zoo import create
 

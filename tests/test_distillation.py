@@ -29,11 +29,12 @@ from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalPoo
 from jaxcnn.training import checkpoint, conclusion, train
 from jaxcnn.training.diagnosis import first_not_finite
 from jaxcnn.training.loop import fit
-from jaxcnn.training.plan import prepare, trained
+from jaxcnn.training.plan import prepare
 from jaxcnn.training.run import Run
 from jaxcnn.training.run_folder import Record, fingerprint, read_record, write_record
 from jaxcnn.training.steps import Recipe, init_state, train_step, training_inputs
 from jaxcnn.training.teacher import Teacher
+from jaxcnn.training.trained import trained
 
 STUDENT = seq(flat=Flatten(), fc=Dense(3))
 TEACHER = seq(conv=Conv(4, bias=True), bn=BatchNorm(), act=Act(), drop=Dropout(0.5), pool=GlobalPool(), fc=Dense(3))

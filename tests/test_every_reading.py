@@ -90,7 +90,7 @@ READINGS: dict[str, Callable[[Spec, tuple[int, ...]], Any]] = {
 # What takes a network in those folders but no answer of a layer: it moves nodes, or asks one of the above.
 NOT_OF_LEAVES = {
     "cut", "replace", "exchange", "map_positions", "head", "replace_head", "follow", "leaf_layout", "parameter_count",
-    "key_at", "row_macs",
+    "key_at", "row_macs", "in_blocks", "stochastic_depth", "ghost_batch_norm", "check_same_parameters",
 }  # fmt: skip
 
 

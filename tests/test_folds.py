@@ -18,7 +18,8 @@ from jaxcnn.data.pixels import channel_statistics, normalize
 from jaxcnn.host.errors import InputError
 from jaxcnn.training import conclusion, train
 from jaxcnn.training.folds import fit_folds
-from jaxcnn.training.plan import prepare, trained
+from jaxcnn.training.plan import prepare
+from jaxcnn.training.trained import trained
 
 SMALL = TrainConfig(
     name="a",

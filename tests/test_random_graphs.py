@@ -103,6 +103,9 @@ def check_rewrites(net: Spec) -> None:
     folded = jaxcnn.apply(*rewrite.fold_batch_norm(net, params, stats), x)[0]
     scale = float(jnp.abs(run.output).max()) + 1e-30
     np.testing.assert_allclose(folded / scale, run.output / scale, atol=1e-12)
+    gathered, blocks = rewrite.in_blocks(net)
+    for of in frozenset(), blocks:
+        np.testing.assert_array_equal(jaxcnn.forward(gathered, params, stats, x, blocks=of).output, run.output)
     again = eval(repr(net), vars(spec))
     np.testing.assert_array_equal(jaxcnn.apply(again, params, stats, x)[0], run.output)
     for path in list(run.activations)[:3]:

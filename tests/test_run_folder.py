@@ -182,7 +182,7 @@ def test_a_run_that_another_process_trains_is_refused_and_can_be_read(copy):
     for options in {"resume": True}, {"overwrite": True}:
         with pytest.raises(InputError, match=rf"short is being trained by process {holder.pid} on \S+: wait for it"):
             run(copy.parent, **options)
-    from jaxcnn.training.plan import trained
+    from jaxcnn.training.trained import trained
 
     assert trained(copy).params
     assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}

@@ -18,6 +18,7 @@ from jaxcnn.config import SGD, Constant, OptimizerConfig, Penalty
 from jaxcnn.data.augment import MixUp
 from jaxcnn.data.batches import Batch, Others
 from jaxcnn.data.pixels import normalize
+from jaxcnn.rewrite import ghost_batch_norm
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Dropout, GlobalPool, seq
 from jaxcnn.training.diagnosis import first_not_finite
 from jaxcnn.training.steps import (
@@ -34,6 +35,7 @@ from jaxcnn.training.steps import (
 NET = seq(conv=Conv(4, bias=True), bn=BatchNorm(), act=Act(), pool=GlobalPool(), fc=Dense(3))
 PLAIN = optimizers.make(OptimizerConfig(SGD(momentum=0.0), lr=0.1, schedule=Constant()), 1, 1)
 RECIPE = Recipe(NET, PLAIN, (0.5,), (0.25,))
+IN_PARTS = dataclasses.replace(RECIPE, net=ghost_batch_norm(NET, 4))
 KEY = jax.random.key(5)
 
 
@@ -143,9 +145,10 @@ def test_the_first_layer_that_is_not_finite_is_named(layer, values, expected):
 
 
 SHARDED = """
-import jax, jax.numpy as jnp, numpy as np, sys
+import jax, jax.numpy as jnp, numpy as np, re, sys
 sys.path.insert(0, "tests")
-from test_steps import RECIPE, batch_of, KEY
+from test_steps import IN_PARTS, RECIPE, batch_of, KEY
+from jaxcnn.ops import native
 from jaxcnn.training.steps import init_state, empty_sums
 from jaxcnn.training.devices import compiled
 from jaxcnn.data import Split
@@ -159,6 +162,16 @@ for _ in range(3):
     state, sums = steps.train(state, sums, fetch(np.arange(8, dtype=np.int32), np.ones(8, np.float32)), KEY)
 numbers = [sums.sums["loss"], *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
 print(" ".join(repr(float(number)) for number in numbers))
+with native.switched("0"):  # a call of C++ is not cut up: XLA would gather the whole batch for it
+    steps = compiled(IN_PARTS)
+    begin = init_state(IN_PARTS, jax.random.key(0), (6, 6, 1)), empty_sums(IN_PARTS)
+    state, sums = jax.device_put(begin, steps.everywhere)
+    arguments = state, sums, fetch(np.arange(8, dtype=np.int32), np.ones(8, np.float32)), KEY
+    step = jax.jit(steps.train).lower(*arguments).compile()
+    print("|".join(line for line in step.as_text().splitlines() if re.search(r" (all-reduce|all-gather)\\(", line)))
+    state, sums = step(*arguments)
+    numbers = [*state.params["conv"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
+    print(" ".join(repr(float(number)) for number in numbers))
 """
 
 
@@ -173,6 +186,7 @@ def test_four_devices_train_as_one_does():
         text=True,
         check=True,
     ).stdout
+    out, talk, of_parts = out.splitlines()
     step = jax.jit(partial(guarded_step, recipe=RECIPE))
     state, sums = init_state(RECIPE, jax.random.key(0), (6, 6, 1)), empty_sums(RECIPE)
     for _ in range(3):
@@ -180,6 +194,12 @@ def test_four_devices_train_as_one_does():
     expected = [sums.sums["loss"], *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
     # BatchNorm over a sharded batch is the mean over all devices; only the order of the sums differs
     np.testing.assert_allclose(np.array(out.split(), float), np.array(expected, float), rtol=1e-5, atol=1e-6)
+    # where each device normalizes its part, none waits for the others but for the gradients, once
+    of_channels = [line for line in talk.split("|") if "f32[4]" in line]
+    assert len(of_channels) == 1 and "f32[1,3,3,4]" in of_channels[0] and "all-gather" not in talk
+    one, _ = trained(IN_PARTS, steps=1)
+    expected = [*one.params["conv"]["kernel"].ravel(), *one.batch_stats["bn"]["var"]]
+    np.testing.assert_allclose(np.array(of_parts.split(), float), np.array(expected, float), rtol=1e-5, atol=1e-6)
 
 
 def like(recipe: Recipe, **changes) -> Recipe:

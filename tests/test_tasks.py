@@ -20,7 +20,7 @@ from jaxcnn.host.errors import InputError
 from jaxcnn.spec import Act, Conv, ConvTranspose, Graph, seq
 from jaxcnn.tasks import TASKS, Task
 from jaxcnn.training import fit
-from jaxcnn.training.plan import trained
+from jaxcnn.training.trained import trained
 
 
 def autoencoder(width: int = 8) -> Graph:

@@ -34,8 +34,8 @@ from jaxcnn.host.errors import InputError
 from jaxcnn.training import devices, loop
 from jaxcnn.training import run as runs
 from jaxcnn.training.loop import Diverged, fit, train
-from jaxcnn.training.plan import trained
 from jaxcnn.training.run_folder import fingerprint, read_metrics
+from jaxcnn.training.trained import trained
 
 # 8x8 images and a small net: a run takes a second or two
 SMALL = TrainConfig(

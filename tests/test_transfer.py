@@ -25,10 +25,12 @@ from jaxcnn.host.errors import InputError
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, GlobalPool, seq
 from jaxcnn.training import loop
 from jaxcnn.training import run as runs
+from jaxcnn.training.beginning import initial_key
 from jaxcnn.training.diagnosis import first_not_finite
 from jaxcnn.training.loop import fit
-from jaxcnn.training.plan import initial_key, prepare, trained
+from jaxcnn.training.plan import prepare
 from jaxcnn.training.steps import Recipe, init_state, train_step
+from jaxcnn.training.trained import trained
 from jaxcnn.weights.preprocessing import Preprocessing
 from jaxcnn.weights.published import PUBLISHED, Published
 

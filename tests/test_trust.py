@@ -13,7 +13,8 @@ from rich.console import Console
 from jaxcnn.config import Adam, DataConfig, OptimizerConfig, TrainConfig
 from jaxcnn.host.errors import InputError
 from jaxcnn.training.loop import fit
-from jaxcnn.training.plan import prepare, trained
+from jaxcnn.training.plan import prepare
+from jaxcnn.training.trained import trained
 
 OWN = TrainConfig(
     name="own", network="a_plugin:net", data=DataConfig("digits"), optimizer=OptimizerConfig(Adam(), lr=1e-2), epochs=1,

@@ -14,7 +14,7 @@ from jaxcnn.data.augment.views import Views, together
 from jaxcnn.data.config import DataConfig
 from jaxcnn.data.pixels import normalize
 from jaxcnn.host.errors import InputError
-from jaxcnn.training.plan import trained
+from jaxcnn.training.trained import trained
 
 IMAGES = np.arange(1, 25, dtype=np.float32).reshape(1, 4, 6, 1)
 

@@ -11,7 +11,7 @@ import jaxcnn
 from jaxcnn.commands.main import main
 from jaxcnn.config import TrainConfig
 from jaxcnn.training.loop import fit
-from jaxcnn.training.plan import trained
+from jaxcnn.training.trained import trained
 from jaxcnn.weights.files import read, write
 from jaxcnn.weights.pretrained import preprocessing_of
 

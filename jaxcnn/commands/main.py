@@ -74,7 +74,8 @@ def _load(words: list[str]) -> None:
     JAX's libraries call Python while they are loaded, and an exception that comes there ends the process with a fault.
     """
     with suppress(Exception):  # whatever is wrong is said by who uses them
-        if words and words[0] in COMMANDS and _kind(words[0]).computes:
+        wanted = words and words[0] in COMMANDS and not {"-h", "--help"} & {*words}
+        if wanted and _kind(words[0]).computes:
             importlib.import_module("jax")
 
 

@@ -16,7 +16,7 @@ from jaxcnn.host.errors import InputError
 
 if TYPE_CHECKING:
     from jaxcnn.data.augment.views import Views
-    from jaxcnn.training.plan import Trained
+    from jaxcnn.training.trained import Trained
 
 Run = Annotated[Positional[Path], arg(metavar="RUN")]
 RESULTS = Path("results")
@@ -57,8 +57,8 @@ class RunOptions:
 
         Raises InputError where there is no such run, and where it would run a Python file that nobody has named.
         """
-        from jaxcnn.training.plan import trained
         from jaxcnn.training.run_folder import read_run
+        from jaxcnn.training.trained import trained
 
         folder = found(folder)
         config, _ = read_run(folder)

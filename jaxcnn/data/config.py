@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jaxcnn.data.augment.augmentation import Augmentation
+from jaxcnn.data.sizes import LARGEST_SIDE, train_sizes
 from jaxcnn.host.settings import check_types, require
 
-LARGEST_SIDE = 8192  # pixels: one such image takes 200 MB before any layer
 SMALLEST_STD = 1e-6  # of pixels in [0, 1]: it already makes 4,000 of one gray level; far less overflows
 
 
@@ -21,6 +21,10 @@ class DataConfig:
     .tar.zst of them) | tfds:NAME"""
     size: tuple[int, int] | None = None
     """Resize every image to this height and width. None takes images as they are; they must then agree."""
+    train_sizes: tuple[str, ...] = ()
+    """Sizes at which training images are seen instead, each after so many epochs: `0=96 10=128`, or one, `0=96x128`.
+    They are tested at `size`. They are resized once they are augmented, but for the last `resized_crop` or
+    `center_crop`, which gives them that size itself."""
     fit: Literal["crop", "pad", "squash"] = "crop"
     """What `size` does to an image of other proportions: crop keeps its middle, pad adds black on both sides, squash
     lets the proportions go. Images of the same proportions are only resized."""
@@ -92,6 +96,7 @@ class DataConfig:
             self.size is None or (min(self.size) > 0 and max(self.size) <= LARGEST_SIDE),
             f"data.size must be a height and width of 1 to {LARGEST_SIDE} pixels, not {self.size}",
         )
+        train_sizes(self.train_sizes)
         require(
             self.resize is None or (self.size is not None and self.fit == "crop"),
             f"data.resize {self.resize} is for a data.size to be cropped from: give that, and data.fit crop",

@@ -21,6 +21,7 @@ def batch_norm(
     eps: float = 1e-5,
     mask: Array | None = None,
     unbiased: bool = True,
+    parts: int = 1,
 ) -> tuple[Array, Array, Array]:
     """Normalize (N, ..., C) by the batch's own mean and variance per channel (Ioffe and Szegedy 2015, algorithm 1).
 
@@ -36,12 +37,15 @@ def batch_norm(
         hold. Where none counts, and in a batch of no examples, mean and variance are 0.
       unbiased: whether the returned variance divides by count - 1 (PyTorch's rule) or by the count (TensorFlow's).
         The normalization always divides by the count.
+      parts: into how many the batch is cut, one behind the other, each of which is normalized by itself: "ghost"
+        batches (Hoffer, Hubara and Soudry 2017, algorithm 1), and what devices do that do not speak to each other. Mean
+        and variance are then the means of the parts', of those in which an example counts.
 
     Returns:
       y of x's shape, and the mean and the variance, for running averages, both (C,). Gradients flow through y alone.
 
     Raises:
-      ValueError: scale, bias or mask of another size.
+      ValueError: scale, bias or mask of another size, a batch that cannot be cut into equal parts.
     """
     floating("batch_norm", x)
     _per_channel("batch_norm", x, scale=scale, bias=bias)
@@ -49,8 +53,30 @@ def batch_norm(
         raise ValueError(f"batch_norm of {x.shape} takes a mask of ({x.shape[0]},), not {mask.shape}")
     counts = None if mask is None else jnp.asarray(mask).astype(bool)
     scale = jnp.ones_like(bias) if scale is None else scale
+    if count("batch_norm", "parts", parts) > 1:
+        return _in_parts(parts, eps, x, scale, bias, counts, unbiased)
+    return _with_variance(eps, x, scale, bias, counts, unbiased)
+
+
+def _with_variance(eps, x, scale, bias, counts, unbiased):
     y, mean, variance, count = _batch_norm(eps, x, scale, bias, counts)  # type: ignore[misc]
     return y, mean, variance * (count / jnp.maximum(count - 1, 1)) if unbiased else variance
+
+
+def _in_parts(parts, eps, x, scale, bias, counts, unbiased):
+    if x.shape[0] % parts:
+        raise ValueError(f"batch_norm cannot cut a batch of {x.shape[0]} into {parts} equal parts")
+
+    def of_part(x, counts):
+        return _with_variance(eps, x, scale, bias, counts, unbiased)
+
+    def cut(array):
+        return array.reshape(parts, x.shape[0] // parts, *array.shape[1:])
+
+    y, *statistics = jax.vmap(of_part)(cut(x), None if counts is None else cut(counts))
+    seen = jnp.ones(parts, bool) if counts is None else cut(counts).any(1)  # an empty part's statistics are zeros
+    mean, variance = (array.sum(0) / jnp.maximum(seen.sum(), 1).astype(array.dtype) for array in statistics)
+    return y.reshape(x.shape), mean, variance
 
 
 def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array, eps: float = 1e-5) -> Array:

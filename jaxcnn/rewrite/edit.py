@@ -6,9 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import replace as changed
 
-from jaxcnn.spec import Graph, Leaf, Spec, join_path, name_layer
-
-Position = tuple[int, ...]  # a node's number in the network, then in the graph there, and so on
+from jaxcnn.spec import Graph, Leaf, Position, Spec, join_path, name_layer
 
 
 def map_leaves(net: Spec, function: Callable[[str, Leaf], Spec]) -> Spec:

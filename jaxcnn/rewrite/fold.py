@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn.layout import Params
-from jaxcnn.rewrite.edit import Position, map_positions
-from jaxcnn.spec import BatchNorm, Conv, ConvTranspose, Dense, Identity, Leaf, Spec, Step, interpret
+from jaxcnn.rewrite.edit import map_positions
+from jaxcnn.spec import BatchNorm, Conv, ConvTranspose, Dense, Identity, Leaf, Position, Spec, Step, interpret
 
 
 def fold_batch_norm(net: Spec, params: Params, batch_stats: Params) -> tuple[Spec, Params, Params]:

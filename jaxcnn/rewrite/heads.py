@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace as changed
 from typing import NamedTuple
 
-from jaxcnn.rewrite.edit import Position, exchange
+from jaxcnn.rewrite.edit import exchange
 from jaxcnn.spec import (
     Act,
     AdaptivePool,
@@ -17,6 +17,7 @@ from jaxcnn.spec import (
     Graph,
     Identity,
     Pool,
+    Position,
     RadialBasis,
     Scale,
     Spec,

@@ -6,7 +6,7 @@ readings of it: functions that `interpret` it.
 """
 
 from jaxcnn.spec.graph import Graph, Node, Spec, add, concat, join_path, mul, seq
-from jaxcnn.spec.interpret import Step, interpret, name_layer, steps
+from jaxcnn.spec.interpret import Position, Step, interpret, name_layer, steps
 from jaxcnn.spec.leaves import (
     Act,
     AdaptivePool,
@@ -38,7 +38,7 @@ from jaxcnn.spec.traits import KeepsChannels, KeepsPlaces, has_arrays, has_state
 __all__ = [
     "Act", "AdaptivePool", "BatchNorm", "Bias", "Channels", "Conv", "ConvTranspose", "Dense", "Dropout", "Flatten",
     "GlobalPool", "Graph", "Identity", "KeepsChannels", "KeepsPlaces", "LayerNorm", "Leaf", "LocalResponseNorm",
-    "Node", "Pad", "Padding", "Pool", "RadialBasis", "Scale", "Shuffle", "Size", "Spec", "Step",
+    "Node", "Pad", "Padding", "Pool", "Position", "RadialBasis", "Scale", "Shuffle", "Size", "Spec", "Step",
     "StochasticDepth", "Upsample", "add", "concat", "has_arrays", "has_state", "interpret", "is_random", "join_path",
     "mul", "name_layer", "seq", "steps", "unknown",
 ]  # fmt: skip

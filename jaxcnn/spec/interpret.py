@@ -10,18 +10,18 @@ from jaxcnn.spec.graph import Graph, Spec, join_path
 from jaxcnn.spec.leaves import Leaf
 
 Value = TypeVar("Value")
+Position = tuple[int, ...]  # a node's number in the network, then in the graph there, and so on
 
 
 class Step(NamedTuple):
     """A leaf on the way through a network.
 
-    `position` is its node's number in the network, then in the graph there, and so on: unlike the path, it is no other
-    leaf's.
+    Its `position`, unlike its path, is no other leaf's.
     """
 
     path: str
     leaf: Leaf
-    position: tuple[int, ...]
+    position: Position
 
 
 def interpret(
@@ -32,8 +32,9 @@ def interpret(
     *,
     named: Callable[[str, Value], Value] | None = None,
     part: Callable[[str], AbstractContextManager] = nullcontext,
+    whole: Callable[[Graph, str, Position], Callable[[Value], Value] | None] | None = None,
     path: str = "",
-    position: tuple[int, ...] = (),
+    position: Position = (),
 ) -> Value:
     """Carry a value through a network: shapes, arrays, receptive fields, names in a picture, whatever a reading needs.
 
@@ -45,6 +46,8 @@ def interpret(
       named: `named(path, value)` is called with what comes out of every node with a name of its own, inner ones first,
         and returns what goes on.
       part: `part(path)` is a context in which the inside of every graph with a name of its own is walked.
+      whole: `whole(graph, path, position)` is a function to be called with what enters an inner graph, in place of a
+        walk through it; None walks.
       path, position: where `spec` stands in a larger network.
 
     Returns:
@@ -68,8 +71,12 @@ def interpret(
             except Exception as error:
                 name_layer(error, here, node.spec)
                 raise
-        options: dict[str, Any] = {"named": named, "part": part, "path": here, "position": (*position, index)}
-        if isinstance(node.spec, Graph) and here != path:
+        options: dict[str, Any] = {"named": named, "part": part, "whole": whole}
+        options |= {"path": here, "position": (*position, index)}
+        at_once = whole(node.spec, here, (*position, index)) if whole and isinstance(node.spec, Graph) else None
+        if at_once is not None:
+            result = at_once(given)
+        elif isinstance(node.spec, Graph) and here != path:
             with part(here):
                 result = interpret(node.spec, given, leaf, merge, **options)
         else:
@@ -85,8 +92,8 @@ def name_layer(error: Exception, path: str, spec: Spec) -> None:
         error.add_note(f"in layer {path or 'the network'!r}: {what}")
 
 
-def steps(spec: Spec) -> list[Step]:
-    """Every leaf of a network, in order of execution."""
+def steps(spec: Spec, path: str = "", position: Position = ()) -> list[Step]:
+    """Every leaf of a network, or of a part of one that stands there, in order of execution."""
     found: list[Step] = []
-    interpret(spec, None, lambda step, _: found.append(step), lambda how, values: None)
+    interpret(spec, None, lambda step, _: found.append(step), lambda *_: None, path=path, position=position)
     return found

@@ -58,7 +58,8 @@ class BatchNorm:
 
     `momentum` is the weight of the *old* running value (PyTorch's `momentum` is one minus this). The running variance
     averages unbiased variances (PyTorch's rule) or biased ones (TensorFlow's). A `frozen` one normalizes by its running
-    averages in training too, and keeps them. A batch of no examples leaves the running averages as they are.
+    averages in training too, and keeps them. A batch of no examples leaves the running averages as they are. `parts`
+    cuts the batch of training into so many, one behind the other, each of which is normalized by itself.
     """
 
     momentum: float = 0.9
@@ -66,6 +67,7 @@ class BatchNorm:
     scale: bool = True
     unbiased: bool = True
     frozen: bool = False
+    parts: int = 1
 
 
 @word

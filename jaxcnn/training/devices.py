@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -18,9 +19,9 @@ from jaxcnn.training.steps import Recipe, Sums, TrainState, eval_step, guarded_s
 
 
 class Compiled(NamedTuple):
-    """The jitted steps, and the data on the device: one compilation for training and one for evaluation."""
+    """The jitted steps, and the data on the device: one compilation for each recipe of training, one for evaluation."""
 
-    train: Callable[..., tuple[TrainState, Sums]]
+    train: Callable[..., tuple[TrainState, Sums]]  # by the recipe unless it is given another one
     eval: Callable[..., Any]
     fetch: Callable[[Split], Callable[..., Batch]]
     everywhere: NamedSharding
@@ -39,11 +40,16 @@ def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Co
     def fetch(split: Split) -> Callable[..., Batch]:
         return partial(take, *jax.device_put((split.images, split.labels), everywhere))
 
-    train = jax.jit(partial(guarded_step, recipe=recipe), donate_argnums=(0,), out_shardings=everywhere)
+    step = jax.jit(guarded_step, static_argnames="recipe", donate_argnums=(0,), out_shardings=everywhere)
     lessons = {"teacher": jax.device_put(teacher, everywhere)} if teacher else {}
 
-    def program(*given: Any) -> str:
-        return train.lower(*given, **lessons).compile().as_text() or ""
+    def train(state: TrainState, sums: Sums, batch: Batch, key: Array, recipe: Recipe = recipe) -> tuple[Any, Any]:
+        return step(state, sums, batch, key, recipe=recipe, **lessons)
+
+    def program(
+        state: TrainState, sums: Sums, batch: Batch, key: Array, recipe: Recipe = recipe
+    ) -> str:  # fmt: skip
+        return step.lower(state, sums, batch, key, recipe=recipe, **lessons).compile().as_text() or ""
 
     evaluate = jax.jit(partial(eval_step, recipe=recipe), out_shardings=everywhere)
-    return Compiled(partial(train, **lessons), evaluate, fetch, everywhere, program)
+    return Compiled(train, evaluate, fetch, everywhere, program)

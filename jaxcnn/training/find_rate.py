@@ -56,7 +56,9 @@ def find_rate(config: TrainConfig, steps: int = 200, low: float = 1e-6, high: fl
     found, mean, before = Rates([], [], []), 0.0, 0.0
     batches = ((epoch, batch) for epoch in itertools.count() for batch in run.batches(epoch, 0))
     for step, (epoch, batch) in zip(range(steps), batches, strict=False):
-        run.state, run.sums = run.steps.train(run.state, run.sums, batch, epoch_key(config.seed, epoch))
+        run.state, run.sums = run.steps.train(
+            run.state, run.sums, batch, epoch_key(config.seed, epoch), run.plan.recipe_at(epoch)
+        )
         sums, bad = jax.device_get((run.sums.sums, run.sums.bad_step))
         loss = (float(sums["loss"]) - before) / float(batch.mask.sum())
         if bad >= 0 or not math.isfinite(loss):

@@ -195,18 +195,19 @@ def _train_epoch(
     run.lower_rate(epoch)
     if first == 0:
         run.sums = jax.device_put(empty_sums(run.plan.recipe), run.steps.everywhere)
-    key = epoch_key(config.seed, epoch)
+    key, recipe = epoch_key(config.seed, epoch), run.plan.recipe_at(epoch)
     shown, seen, every = 0.0, run.examples, config.log_every
     logged = jax.device_get(run.sums.sums) if every else {}
-    if run.warm:
+    if recipe in run.warm:
         run.watch.start()
     for index, batch in enumerate(batches, start=first + 1):
         before = run.sums
-        run.state, run.sums = run.steps.train(run.state, run.sums, batch, key)
+        run.state, run.sums = run.steps.train(run.state, run.sums, batch, key, recipe)
         jax.block_until_ready(before)  # one step ahead of the device, not a whole epoch
         now = time.perf_counter()
-        if not run.warm:
-            seen, run.warm = run.examples, True
+        if recipe not in run.warm:
+            seen = run.examples
+            run.warm.add(recipe)
             run.watch.start()
         elif now - shown > 0.25 or index == per_epoch:
             run.check_finite(last)

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
-import numpy as np
 import optax
-from jax import Array
 
 from jaxcnn import optimizers
 from jaxcnn.config import OptimizerConfig, TrainConfig
 from jaxcnn.data import Dataset, load
-from jaxcnn.data.augment import shape_after, split_mixtures
+from jaxcnn.data.augment import at_size, shape_after, split_mixtures
 from jaxcnn.data.pixels import channel_statistics
-from jaxcnn.forward_pass import apply
+from jaxcnn.data.sizes import size_after, told, train_sizes
 from jaxcnn.host.errors import InputError, input_errors
-from jaxcnn.layout import Params, abstract, init, times
-from jaxcnn.rewrite import freeze
-from jaxcnn.spec import Spec
-from jaxcnn.tasks import Classification, Task
-from jaxcnn.training.checkpoint import places, restore
-from jaxcnn.training.run_folder import Facts, data_fingerprint, fingerprint, read_run
+from jaxcnn.layout import Params, Shape, abstract, times
+from jaxcnn.training.beginning import beginning
+from jaxcnn.training.building import build, normalized_parts
+from jaxcnn.training.lessons import knowing, lessons_of
+from jaxcnn.training.run_folder import Facts, data_fingerprint
 from jaxcnn.training.steps import Recipe
-from jaxcnn.training.teacher import Lessons, Teacher
-from jaxcnn.training.whitening import first_convolution, whitened
-from jaxcnn.zoo import NETWORKS, create
+from jaxcnn.training.teacher import Lessons
 
 
 class Plan(NamedTuple):
@@ -48,6 +43,13 @@ class Plan(NamedTuple):
         """The fingerprint of the teacher's arrays, or nothing."""
         return self.lessons.fingerprint if self.lessons else ""
 
+    def recipe_at(self, epoch: int) -> Recipe:
+        """The recipe of an epoch, from 0: that for the size at which it sees the images."""
+        size = size_after(epoch, train_sizes(self.config.data.train_sizes))
+        if size in (None, self.facts.input[:2]):
+            return self.recipe
+        return replace(self.recipe, augment=at_size(size, self.recipe.augment))
+
 
 def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, limit_steps: int = 0) -> Plan:
     """Read the data and the weights, build the network and check that they fit. Writes nothing.
@@ -57,208 +59,84 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
 
     Raises InputError: the data or the weights cannot be read, the network does not exist or cannot take them.
     """
-    if "classes" in config.network_options:
-        raise InputError("network_options takes no classes: their number comes from the data")
     dataset = load(config.data)
     if limit_steps:
         dataset = dataset.limited(limit_steps * config.batch_size)
     shape = dataset.train.images.shape[1:]
-    with input_errors():
-        net = create(config.network, **config.task.options(dataset.classes), **config.network_options)
-    with input_errors(f"network {config.network!r} cannot take images of {times(shape)}"):
-        _check_forward(net, shape, config.task, dataset.classes)
-    with input_errors("freeze"):
-        net, frozen = freeze(net, config.freeze)
-        if not set(abstract(net, shape)[0]) - set(frozen):
-            raise ValueError(f"{' '.join(config.freeze)} leaves no parameter to train")
-    size, share = len(dataset.train.labels), jax.device_count() * config.accumulate
-    if config.batch_size > size:
-        fitting = max(size // share, 1) * share
-        dataset = dataset._replace(
-            notes=(
-                *dataset.notes,
-                f"batch_size {config.batch_size} is cut to {fitting}: there are {size} training images",
-            )
-        )
-        config = replace(config, batch_size=fitting)
-    if config.batch_size % share:
-        parts = f", times the {config.accumulate} parts of accumulate" if config.accumulate > 1 else ""
-        raise InputError(
-            f"batch_size {config.batch_size} must be a multiple of the {jax.device_count()} devices it is spread over"
-            f"{parts}"
-        )
-    with input_errors("data.augment"):
-        split_mixtures(config.data.augment)
-        if (after := shape_after(shape, config.data.augment)) != shape:
-            raise ValueError(
-                f"the images end as {times(after)}, but the network is laid out for {times(shape)}, the size at which "
-                f"it is tested: end with size={shape[0]},{shape[1]}, or leave the sizes out"
-            )
-    mean, std = channel_statistics(dataset.train.images)
-    mean, std = config.data.mean or mean, config.data.std or std
-    if {len(mean), len(std)} != {shape[-1]}:
-        raise InputError(
-            f"data.mean and data.std need one number for each of {shape[-1]} channels, not {mean} and {std}"
-        )
-    lessons = _lessons(config, dataset.classes, shape)
-    dataset = dataset._replace(notes=(*dataset.notes, *_knowing(config)))
+    sizes = train_sizes(config.data.train_sizes)
+    others = [(*side, shape[2]) for side in sizes.values()]  # that training images have
+    built = build(config, dataset.classes, shape, others)
+    config, cut = _with_fitting_batch(config, len(dataset.train.labels))
+    _check_augmentation(config, shape, others)
+    mean, std = _normal(config, dataset)
+    lessons = lessons_of(config, dataset.classes, shape, others)
+    notes = (*dataset.notes, *([told(sizes)] if sizes else []), *cut, *knowing(config))
+    dataset = dataset._replace(notes=notes)
     with input_errors("task"):
         task = config.task.fitted(dataset.train.labels, dataset.classes)
-    steps_per_epoch = -(-size // config.batch_size)
+    steps_per_epoch = -(-len(dataset.train.labels) // config.batch_size)
     optimizer = _scaled(config.optimizer, config.batch_size)
+    of_net = {path: layer for path, layer in abstract(built.net, shape)[0].items() if path not in built.frozen}
     with input_errors("optimizer"):
-        of_net = {path: layer for path, layer in abstract(net, shape)[0].items() if path not in frozen}
         optimizers.check(optimizer, of_net)
     parts = optimizers.paths.parts_of(of_net)
     recipe = Recipe(
-        net, optimizers.make(optimizer, steps_per_epoch, config.epochs, schedule_from, parts=parts), mean, std, task,
-        config.data.augment, config.penalty, frozen, config.accumulate, config.ema, config.precision,
-        teacher=lessons.teacher if lessons and config.distill.share else None,
+        built.net, optimizers.make(optimizer, steps_per_epoch, config.epochs, schedule_from, parts=parts), mean, std,
+        task, config.data.augment, config.penalty, built.frozen, config.accumulate, config.ema, config.precision,
+        blocks=built.blocks, teacher=lessons.teacher if lessons and config.distill.share else None,
     )  # fmt: skip
-    if config.whiten:
-        with input_errors("whiten"):
-            first_convolution(net, shape)
-    begun = _beginning(config, net, dataset.train.images, (mean, std)) if start else None
+    begun = beginning(config, built.net, dataset.train.images, (mean, std)) if start else None
     facts = Facts(dataset.classes, shape, mean, std, data_fingerprint(dataset))
     rate = optimizers.learning_rate(optimizer, steps_per_epoch, config.epochs, schedule_from)
     return Plan(config, dataset, facts, recipe, steps_per_epoch, rate, begun, lessons)
 
 
+def _with_fitting_batch(config: TrainConfig, size: int) -> tuple[TrainConfig, list[str]]:
+    """The config with batches that `size` training images fill, and what is to be said of it.
+
+    Raises InputError where a batch cannot be divided among the devices and the parts that it is cut into.
+    """
+    parts, devices, notes = normalized_parts(config), jax.device_count(), []
+    share = config.accumulate * math.lcm(devices, parts)
+    if config.batch_size > size:
+        fitting = max(size // share, 1) * share
+        notes = [f"batch_size {config.batch_size} is cut to {fitting}: there are {size} training images"]
+        config = replace(config, batch_size=fitting)
+    if config.batch_size % share:
+        more = f" and of the {parts} parts of batch_norm_parts" if parts > 1 else ""
+        more += f", times the {config.accumulate} parts of accumulate" if config.accumulate > 1 else ""
+        raise InputError(
+            f"batch_size {config.batch_size} must be a multiple of the {devices} devices it is spread over{more}"
+        )
+    return config, notes
+
+
+def _check_augmentation(config: TrainConfig, shape: Shape, others: Sequence[Shape]) -> None:
+    """Raise InputError where augmented images of `shape` do not end as it, or cannot end as the `others`."""
+    with input_errors("data.augment"):
+        split_mixtures(config.data.augment)
+        if (after := shape_after(shape, config.data.augment)) != shape:
+            raise ValueError(
+                f"the images end as {times(after)}, but the network is laid out for {times(shape)}, the size at which "
+                f"it is tested: leave the sizes out; to train at another one, say --data.train-sizes "
+                f"0={after[0]}x{after[1]}"
+            )
+        for other in others:
+            shape_after(shape, at_size((other[0], other[1]), config.data.augment))
+
+
+def _normal(config: TrainConfig, dataset: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The mean and the deviation of each channel by which images are normalized."""
+    mean, std = channel_statistics(dataset.train.images)
+    mean, std = config.data.mean or mean, config.data.std or std
+    channels = dataset.train.images.shape[-1]
+    if {len(mean), len(std)} != {channels}:
+        raise InputError(
+            f"data.mean and data.std need one number for each of {channels} channels, not {mean} and {std}"
+        )
+    return mean, std
+
+
 def _scaled(config: OptimizerConfig, batch_size: int) -> OptimizerConfig:
     """With the learning rate for that batch size."""
     return replace(config, lr=config.lr * batch_size / config.lr_batch) if config.lr_batch else config
-
-
-def initial_key(config: TrainConfig) -> Array:
-    """The key that draws the parameters of a run, a new head among them."""
-    return jax.random.fold_in(jax.random.key(config.seed), 0)
-
-
-def _beginning(
-    config: TrainConfig, net: Spec, images: np.ndarray, normal: tuple[tuple[float, ...], tuple[float, ...]]
-) -> tuple[Params, Params] | None:  # fmt: skip
-    """The parameters and statistics to begin with, where they are not merely drawn."""
-    if not config.whiten:
-        return _weights(config, net, images.shape[1:])
-    params, stats = init(net, initial_key(config), images.shape[1:])
-    return whitened(net, params, images, *normal), stats
-
-
-def _weights(config: TrainConfig, net: Spec, shape: tuple[int, int, int]) -> tuple[Params, Params] | None:
-    if config.weights is None:
-        return None
-    from jaxcnn.weights.hugging_face import is_weights_folder
-    from jaxcnn.weights.pretrained import load_weights, weights_file
-    from jaxcnn.weights.published import PUBLISHED
-    from jaxcnn.weights.transfer import transferred
-
-    folder, rng = Path(config.weights), initial_key(config)
-    # a folder called imagenet, of images for example, does not hide the published weights
-    published = (config.network, config.weights) in PUBLISHED
-    of_run = folder.is_dir() and not published and not is_weights_folder(folder)
-    with input_errors(config.weights if of_run else ""):
-        if of_run:
-            run = trained(folder, trust=read_run(folder)[0].network == config.network)  # which the person has named
-            return transferred(net, run.params, run.batch_stats, shape, head=config.head, rng=rng)
-        file = weights_file(config.network, config.weights, options=config.network_options)
-        return load_weights(net, file, shape, head=config.head, rng=rng, key=config.weights_key)
-
-
-def _lessons(config: TrainConfig, classes: tuple[str, ...], shape: tuple[int, int, int]) -> Lessons | None:
-    """The teacher that the config names, if it can teach these classes on images of that shape."""
-    wanted = config.distill
-    if wanted.teacher is None:
-        return None
-    folder = Path(wanted.teacher)
-    was, facts = read_run(folder)
-    teacher = f"the teacher {folder}"
-    if not isinstance(was.task, Classification):
-        raise InputError(f"{teacher} has learned {was.task.kind()}: one for distill.teacher has learned classification")
-    if facts.classes != classes:
-        raise InputError(
-            f"{teacher} tells other classes apart than {config.data.source}: {_unlike(facts.classes, classes)}"
-        )
-    if facts.input != shape:
-        raise InputError(
-            f"{teacher} takes images of {times(facts.input)}, not of {times(shape)}: give it the same data.size"
-        )
-    if wanted.network not in (None, was.network):
-        raise InputError(f"the network of {teacher} is {was.network}, not distill.network {wanted.network}")
-    if was.network not in NETWORKS and was.network not in (wanted.network, config.network):
-        raise InputError(
-            f"the network of {teacher} is {was.network}, code that is not jaxcnn's and would be run: say "
-            f"--distill.network {was.network} if you trust it"
-        )
-    run = trained(folder, trust=True)  # as the person has named what there is to trust
-    arrays = run.params, run.batch_stats
-    return Lessons(Teacher(run.net, facts.mean, facts.std, wanted), arrays, fingerprint(*arrays))
-
-
-def _knowing(config: TrainConfig) -> list[str]:
-    """What is said of runs that this one builds upon, and that may have learned from the fold that is to judge it."""
-    if not config.data.folds:
-        return []
-    cut = "source", "test_fraction", "train_fraction", "split_seed", "folds", "fold"  # what says where the fold is
-    folders = [Path(run) for run in (config.distill.teacher, config.weights) if run]
-    runs = {folder: read_run(folder)[0].data for folder in folders if (folder / "config.json").is_file()}
-    return [
-        f"{folder} may have learned from images of the fold, whose figures are then too good"
-        for folder, data in runs.items()
-        if any(getattr(data, name) != getattr(config.data, name) for name in cut)
-    ]
-
-
-def _unlike(there: tuple[str, ...], here: tuple[str, ...]) -> str:
-    """In what two lists of classes differ first."""
-    if len(there) != len(here):
-        return f"{len(there)} there and {len(here)} here"
-    number, *names = next((n, *pair) for n, pair in enumerate(zip(there, here, strict=True)) if pair[0] != pair[1])
-    return f"number {number} is {names[0]!r} there and {names[1]!r} here"
-
-
-class Trained(NamedTuple):
-    """A network that a run has trained."""
-
-    config: TrainConfig
-    facts: Facts
-    net: Spec
-    params: Params
-    batch_stats: Params
-    checkpoint: str
-
-
-def trained(folder: Path, checkpoint: Literal["last", "best"] | None = None, *, trust: bool = False) -> Trained:
-    """The network of a run's folder, with the arrays of one of its checkpoints: best, if it had validation images.
-
-    A run's network may be `module:function`, code that is not this library's, and the folder a stranger's: such a
-    module is imported only where `trust` says so. Nothing else in a folder is run.
-
-    Raises InputError where the folder is none of a run, has no sound checkpoint, or is not trusted. A warning says
-    where the newest checkpoint is damaged, and the one before it used instead.
-    """
-    config, facts = read_run(folder)
-    if config.network not in NETWORKS and not trust:
-        raise InputError(
-            f"the network of {folder} is {config.network}, code that is not jaxcnn's and would be run: name it by "
-            f"--network {config.network} if you trust it"
-        )
-    with input_errors(str(folder)):
-        net = create(config.network, **config.task.options(facts.classes), **config.network_options)
-        like = abstract(net, facts.input)
-    kept = "best" if config.data.validation_fraction and places(folder / "checkpoints" / "best") else "last"
-    chosen = checkpoint or kept
-    (params, batch_stats), _ = restore(folder / "checkpoints" / chosen, like)
-    return Trained(config, facts, net, params, batch_stats, chosen)
-
-
-def _check_forward(net: Spec, shape: tuple[int, ...], task: Task, classes: tuple[str, ...]) -> None:
-    """Trace a training and an evaluation pass without computing anything, so that no later step can fail by shape."""
-    params, batch_stats = abstract(net, shape)
-    images = jax.ShapeDtypeStruct((2, *shape), jax.dtypes.canonicalize_dtype(float))
-    rng = jax.eval_shape(lambda: jax.random.key(0))
-    for train in True, False:
-        run = partial(apply, net, train=train)
-        output, _ = jax.eval_shape(
-            lambda *args, run=run: run(*args[:-1], rng=args[-1]), params, batch_stats, images, rng
-        )
-        task.check_output(output.shape[1:], shape, classes)

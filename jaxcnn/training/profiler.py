@@ -88,8 +88,9 @@ class Profiler:
         return False
 
     def _tell(self, place: Path, run: Run, epoch: int, steps: int) -> None:
-        events, given = read_trace(place), (next(run.batches(epoch, 0)), epoch_key(run.plan.config.seed, epoch))
-        name, found = sources(run.steps.program(run.state, run.sums, *given), run.plan.recipe.net, run.plan.facts.input)
+        events, recipe = read_trace(place), run.plan.recipe_at(epoch)
+        given = next(run.batches(epoch, 0)), epoch_key(run.plan.config.seed, epoch), recipe
+        name, found = sources(run.steps.program(run.state, run.sums, *given), recipe.net, run.plan.facts.input)
         where = shares(events, name, found, steps)
         tell(
             self._console,

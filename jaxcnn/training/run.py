@@ -20,12 +20,13 @@ from jaxcnn.host.events import Events
 from jaxcnn.layout import Params
 from jaxcnn.optimizers import paths
 from jaxcnn.training import checkpoint
+from jaxcnn.training.beginning import initial_key
 from jaxcnn.training.devices import compiled
 from jaxcnn.training.diagnosis import all_finite, first_not_finite
-from jaxcnn.training.plan import Plan, initial_key
+from jaxcnn.training.plan import Plan
 from jaxcnn.training.progress import Stopwatch
 from jaxcnn.training.run_folder import append_steps, cut_steps, read_metrics
-from jaxcnn.training.steps import Evaluation, TrainState, empty_sums, evaluate, init_state
+from jaxcnn.training.steps import Evaluation, Recipe, TrainState, empty_sums, evaluate, init_state
 from jaxcnn.training.writer import Writer
 
 
@@ -49,7 +50,7 @@ class Run:
         self.watch = Stopwatch()
         self.before = 0.0
         self.events: Events | None = None  # for TensorBoard
-        self.warm = False  # whether this process has run a training step, and so compiled it
+        self.warm: set[Recipe] = set()  # by which this process has run a training step, and so compiled it
 
     @property
     def done(self) -> int:
@@ -184,7 +185,8 @@ class Run:
         epoch, within = divmod(bad, self.plan.steps_per_epoch)
         config = self.plan.config
         batch = next(self.batches(epoch, within))
-        where = first_not_finite(self.plan.recipe, self.state, batch, epoch_key(config.seed, epoch), self.teacher)
+        key = epoch_key(config.seed, epoch)
+        where = first_not_finite(self.plan.recipe_at(epoch), self.state, batch, key, self.teacher)
         raise self.diverged(bad, where, last)
 
     def diverged(self, bad: int, where: str, last: Writer) -> Diverged:

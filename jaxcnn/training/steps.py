@@ -25,7 +25,7 @@ from jaxcnn.data.pixels import normalize, renormalize
 from jaxcnn.forward_pass import Forward, forward
 from jaxcnn.layout import Params, init
 from jaxcnn.ops import native
-from jaxcnn.spec import Spec
+from jaxcnn.spec import Position, Spec
 from jaxcnn.tasks import Classification, Penalty, Task
 from jaxcnn.tasks.task import masked_sum
 from jaxcnn.training.teacher import Teacher
@@ -64,6 +64,7 @@ class Recipe:
     dtype: str = "float32"  # of the forward pass and its gradient; parameters, statistics and losses are float32
     views: Views = Views()  # of each image in evaluation
     teacher: Teacher | None = None  # whose probabilities are learned beside the labels
+    blocks: frozenset[Position] = frozenset()  # parts of the network that are computed again for the gradient
 
 
 class Metrics(NamedTuple):
@@ -148,7 +149,8 @@ def objective(
     A batch that goes through in parts is the sum of theirs, if `counted` are the examples of all and each has its share
     of the penalties. `teacher` are the parameters and statistics of the recipe's.
     """
-    run = network(recipe, params, batch_stats, images, train=True, rng=rng, mask=batch.mask)
+    options = {"train": True, "rng": rng, "mask": batch.mask, "blocks": recipe.blocks}
+    run = network(recipe, params, batch_stats, images, **options)
     with jax.named_scope("loss"):
         losses = _losses(recipe.task, run, images, batch)
     if recipe.teacher:

@@ -18,8 +18,8 @@ from jaxcnn.config import OptimizerConfig, TrainConfig
 from jaxcnn.data import load
 from jaxcnn.data.pixels import normalize
 from jaxcnn.training import fit
-from jaxcnn.training.plan import trained
 from jaxcnn.training.run_folder import fingerprint
+from jaxcnn.training.trained import trained
 
 # A run is described by one frozen value, the config. Its defaults train LeNet-5 on the digits for forty epochs; here
 # three are enough. `replace` makes another config and leaves the first one alone. Every field that you see here is also

@@ -28,7 +28,7 @@ from jaxcnn.data.augment.mix import CutMix, Mixing, MixUp
 from jaxcnn.data.augment.noise import Noise, SaltAndPepper
 from jaxcnn.data.augment.perspective import Perspective
 from jaxcnn.data.augment.randaugment import RandAugment, TrivialAugment
-from jaxcnn.data.augment.resized_crop import CenterCrop, ResizedCrop
+from jaxcnn.data.augment.resized_crop import CenterCrop, ResizedCrop, ending_in
 from jaxcnn.data.augment.timm import TimmRandAugment
 from jaxcnn.data.augment.tone import Autocontrast, Equalize, Invert, Posterize, Sharpness, Solarize
 from jaxcnn.data.batches import Turn
@@ -89,6 +89,12 @@ def shape_after(shape: tuple[int, ...], augmentations: Sequence[Augmentation]) -
         each.check_shape(shape)
         shape = each.shape_after(shape)
     return shape
+
+
+def at_size(size: tuple[int, int], augmentations: Sequence[Augmentation]) -> tuple[Augmentation, ...]:
+    """The augmentations, with images of `size`, (height, width), at their end; those are mixed."""
+    alone, mixtures = split_mixtures(augmentations)
+    return (*ending_in(size, alone), *mixtures)
 
 
 def split_mixtures(augmentations: Sequence[Augmentation]) -> tuple[tuple[Augmentation, ...], tuple[Mixing, ...]]:

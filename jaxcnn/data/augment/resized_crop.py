@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
@@ -120,3 +121,17 @@ class CenterCrop(Resized):
         sides = [max(round(side * self.fraction), 1) for side in shape[:2]]
         top, left = (round((side - part) / 2) for side, part in zip(shape[:2], sides, strict=True))
         return top, left, sides[0], sides[1]
+
+
+def ending_in(size: tuple[int, int], augmentations: Sequence[Augmentation]) -> tuple[Augmentation, ...]:
+    """The augmentations of one image, with images of `size`, (height, width), at their end.
+
+    The last that resizes does it, if it always does: so pixels are interpolated once. Otherwise images are resized at
+    the end, with antialias, so that what the augmentations count in pixels means the same at every size.
+    """
+    resizing = [place for place, each in enumerate(augmentations) if isinstance(each, Resized)]
+    last = augmentations[resizing[-1]] if resizing else None
+    if isinstance(last, Resized) and last.probability == 1:
+        before, after = augmentations[: resizing[-1]], augmentations[resizing[-1] + 1 :]
+        return (*before, replace(last, size=size), *after)
+    return (*augmentations, CenterCrop(fraction=1.0, size=size))
