@@ -80,8 +80,10 @@ def _leaf(leaf: Leaf, params: dict, stats: dict, x: Array, mode: Mode, path: str
             return ops.layer_norm(x, params["scale"], params["bias"], eps=eps), stats
         case spec.LocalResponseNorm(size, alpha, beta, k):
             return ops.local_response_norm(x, size=size, alpha=alpha, beta=beta, k=k), stats
-        case spec.Act(name):
-            return ops.activation(name)(x), stats
+        case spec.Act(name, backward):
+            if mode.train and backward != "gradient":
+                raise ValueError(f"this activation sends back no gradient but what is {backward}: it cannot be trained")
+            return ops.activation(name, backward)(x), stats
         case spec.Pool(kind, window, stride):
             options = {"padding": leaf.padding, "dilation": leaf.dilation, "ceil_mode": leaf.ceil_mode}
             if kind == "max":

@@ -152,8 +152,8 @@ def leaf_layout(leaf: Leaf, shape: Shape) -> Layout:
             return Layout((width,), {}, {"centers": Parameter((channels, width), initializers.signs)})
         case spec.Flatten():
             return Layout((math.prod(shape),))
-        case spec.Act(name):
-            ops.activation(name)
+        case spec.Act(name, backward):
+            ops.activation(name, backward)
             return Layout(shape)
         case spec.Dropout(rate) | spec.StochasticDepth(rate):
             if not 0 <= rate < 1:

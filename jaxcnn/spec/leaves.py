@@ -89,9 +89,13 @@ class LocalResponseNorm:
 
 @word
 class Act:
-    """A pointwise non-linearity, by its name in `ops.ACTIVATIONS`."""
+    """A pointwise non-linearity, by its name in `ops.ACTIVATIONS`.
+
+    A rectifier may send back something else than its gradient, to explain a network; it cannot be trained then.
+    """
 
     name: str = "relu"
+    backward: Literal["gradient", "guided", "deconvnet"] = "gradient"
 
 
 @word

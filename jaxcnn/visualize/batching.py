@@ -1,0 +1,30 @@
+"""Images in batches of one size, so that a network is compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from jax import Array
+
+Prepare = Callable[[Array], Array]
+"""From images to what a network takes."""
+
+
+def unchanged(images: Array) -> Array:
+    """The preparation of a network that takes images as they are."""
+    return images
+
+
+def batches(images: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(number of the first image, batch); the last batch is filled up with the first image."""
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        yield start, np.concatenate([batch, np.repeat(images[:1], size - len(batch), 0)])
+
+
+def in_batches(compute: Callable[[np.ndarray], Any], images: np.ndarray, size: int) -> np.ndarray:
+    """What a function makes of images, (N, ...), a batch at a time."""
+    found = [np.asarray(compute(batch)) for _, batch in batches(images, size)]
+    return np.concatenate(found)[: len(images)]

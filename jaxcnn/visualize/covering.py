@@ -1,0 +1,121 @@
+"""What a score loses when a part of the image is covered (Zeiler and Fergus 2014)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from jaxcnn.forward_pass import forward
+from jaxcnn.layout import Params, Shape, times
+from jaxcnn.spec import Spec
+from jaxcnn.visualize.scores import Score
+
+PIXELS = 2**20  # that are computed at once: 1,024 images of 32x32, 20 of 224x224
+MOST = 128  # images that are computed at once: more are no faster
+
+
+class Windows(NamedTuple):
+    """Where an image is covered: the first and one past the last row of every row of windows, and columns likewise."""
+
+    rows: np.ndarray  # (R, 2)
+    columns: np.ndarray  # (C, 2)
+
+
+def occlusion(
+    net: Spec, params: Params, batch_stats: Params, x: Array, window: int | tuple[int, int],
+    stride: int | tuple[int, int] | None = None, fill: str | float | Array = "mean", *, score: Score | None = None,
+) -> Array:  # fmt: skip
+    """The drop of all outputs, or of a score, for every place of a window that covers the image: f(x) - f(covered).
+
+    Args:
+      net, params, batch_stats: a network and its arrays.
+      x: (N, H, W, C), what the network takes.
+      window: height and width in pixels, or one number for both.
+      stride: from one window to the next; None is half of the window, at least 1.
+      fill: what covers, in the network's units: "mean", of each channel of the image itself, or a number or an array
+        that broadcasts to x. Maps depend on it.
+      score: what is measured; None measures all outputs, which costs no more than one.
+
+    Returns:
+      (N, rows, columns, outputs), or (N, rows, columns) with a score. The first window stands in the upper left corner,
+      the last ones are cut at the border; `windows_over` says where they stand, `spread` makes maps of pixels.
+
+    Raises:
+      ValueError: a window that is larger than the image, or sizes below 1.
+    """
+    shape = x.shape[1:]
+    placed = windows_over(shape, window, stride)
+    if score is not None:
+        score.check(net, shape)
+    if isinstance(fill, str):
+        if fill != "mean":
+            raise ValueError(f"fill is 'mean', a number or an array, not {fill!r}")
+        fill = x.mean((1, 2), keepdims=True)
+    cover = jnp.broadcast_to(jnp.asarray(fill, x.dtype), x.shape)
+    count = max(1, min(MOST, PIXELS // (shape[0] * shape[1])) // len(x))
+    rows, columns = len(placed.rows), len(placed.columns)
+    pairs = np.array([(*row, *column) for row in placed.rows for column in placed.columns])
+    count = min(count, len(pairs))
+    parts = np.resize(pairs, (-(-len(pairs) // count), count, 4))  # the last part is filled up with the first windows
+    drops = _drops(net, params, batch_stats, x, cover, score, jnp.asarray(parts))
+    drops = drops.reshape(-1, *drops.shape[2:])[: len(pairs)]
+    return jnp.moveaxis(drops.reshape(rows, columns, *drops.shape[1:]), 2, 0)
+
+
+def windows_over(shape: Shape, window: int | tuple[int, int], stride: int | tuple[int, int] | None = None) -> Windows:
+    """Where the windows of `occlusion` stand over images of `shape`, (H, W, C). Raises ValueError as it does."""
+    sizes = _pair(window, "window")
+    steps = tuple(max(1, size // 2) for size in sizes) if stride is None else _pair(stride, "stride")
+    if sizes[0] > shape[0] or sizes[1] > shape[1]:
+        raise ValueError(f"a window of {times(sizes)} is larger than images of {times(shape[:2])}")
+    along = []
+    for image, size, step in zip(shape[:2], sizes, steps, strict=True):
+        first = np.arange(-(-(image - size) // step) + 1) * step
+        along.append(np.stack([first, np.minimum(first + size, image)], 1))
+    return Windows(*along)
+
+
+def spread(drops: Array, windows: Windows, size: tuple[int, int]) -> np.ndarray:
+    """Drops (N, rows, columns) as maps (N, H, W): of every pixel the mean over the windows that cover it, else 0."""
+    rows, columns = (
+        np.stack([(np.arange(length) >= first) & (np.arange(length) < end) for first, end in along]).astype(float)
+        for along, length in zip(windows, size, strict=True)
+    )
+    counts = np.outer(rows.sum(0), columns.sum(0))
+    return np.einsum("nrc,rh,cw->nhw", np.asarray(drops, float), rows, columns) / np.maximum(counts, 1)
+
+
+def _pair(size: int | tuple[int, int], what: str) -> tuple[int, int]:
+    pair = size if isinstance(size, tuple) else (size, size)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"a {what} is a number of pixels from 1, or two, not {size}")
+    return pair
+
+
+@partial(jax.jit, static_argnums=0)
+def _drops(
+    net: Spec, params: Params, batch_stats: Params, x: Array, cover: Array, score: Score | None, parts: Array
+) -> Array:
+    """(parts, windows, N, outputs), for the ends of windows (parts, windows, 4)."""
+
+    def measured(images: Array) -> Array:
+        run = forward(net, params, batch_stats, images)
+        return run.output if score is None else score(run)
+
+    def covered(ends: Array) -> Array:
+        rows, columns = jnp.arange(x.shape[1])[:, None, None], jnp.arange(x.shape[2])[:, None]
+        inside = (rows >= ends[0]) & (rows < ends[1]) & (columns >= ends[2]) & (columns < ends[3])
+        return jnp.where(inside, cover, x)
+
+    def part(ends: Array) -> Array:
+        images = jax.vmap(covered)(ends)
+        if score is None:  # as one batch
+            return measured(images.reshape(-1, *x.shape[1:])).reshape(len(ends), len(x), -1)
+        return jax.vmap(measured)(images)  # whose numbers may be each image's own
+
+    return measured(x) - lax.map(part, parts)

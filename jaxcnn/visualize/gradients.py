@@ -1,0 +1,110 @@
+"""Explanations that are gradients of a score with respect to the image."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jaxcnn import rewrite
+from jaxcnn.forward_pass import forward
+from jaxcnn.layout import Params
+from jaxcnn.spec import Spec
+from jaxcnn.visualize.paths import rewire
+from jaxcnn.visualize.scores import Numbers, Score, checked
+
+
+class Integrated(NamedTuple):
+    """Integrated gradients (N, H, W, C), and what they lack of the difference of the scores, (N,)."""
+
+    attributions: Array
+    residual: Array
+
+
+def saliency(net: Spec, params: Params, batch_stats: Params, x: Array, score: Score | Numbers) -> Array:
+    """The gradient of each image's score with respect to it, (N, H, W, C) (Simonyan et al. 2013).
+
+    Args:
+      net, params, batch_stats: a network and its arrays.
+      x: (N, H, W, C), what the network takes.
+      score: what is explained: a value of `scores`, or classes, whose logits it then is.
+
+    Raises:
+      ValueError: a score that the network does not have.
+    """
+    return _gradient(net, params, batch_stats, x, checked(score, net, x.shape[1:]))
+
+
+def rectified(
+    net: Spec, params: Params, batch_stats: Params, x: Array, score: Score | Numbers, rule: str, *, scaled: bool = False
+) -> Array:
+    """The same with rectifiers that send back what a rule says, "guided" or "deconvnet".
+
+    `scaled` starts from the score instead of from 1: as a deconvnet starts from the activation of its unit. Only what
+    stands before the unit that is scored is rewired. Raises ValueError too where that has another activation than relu.
+    """
+    score = checked(score, net, x.shape[1:])
+    before = rewrite.cut(net, score.path) if score.path else net
+    gradient = _gradient(rewire(before, rule), params, batch_stats, x, score)
+    if not scaled:
+        return gradient
+    values = score_of(net, params, batch_stats, x, score)
+    return gradient * values.reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def integrated_gradients(
+    net: Spec, params: Params, batch_stats: Params, x: Array, score: Score | Numbers, *, baseline: Array | float = 0.0,
+    steps: int = 50,
+) -> Integrated:  # fmt: skip
+    """The gradients along the straight line from a baseline to the image, times their difference (Sundararajan 2017).
+
+    They sum up to the difference of the two scores, but for the residual: the line is divided into `steps` equal parts
+    and the gradient taken in the middle of each. Between the bends of a network of rectifiers the gradient is constant,
+    so that no rule of higher order does better.
+
+    Args:
+      net, params, batch_stats, x, score: as for `saliency`.
+      baseline: what an image without evidence is, in the network's units: a number or an array that broadcasts to x.
+      steps: how many gradients are taken.
+
+    Returns:
+      `Integrated(attributions, residual)`; the residual is the difference of the scores minus the sum, (N,).
+
+    Raises:
+      ValueError: a score that the network does not have, or less than one step.
+    """
+    if steps < 1:
+        raise ValueError(f"integrated gradients take at least 1 step, not {steps}")
+    score = checked(score, net, x.shape[1:])
+    start = jnp.broadcast_to(jnp.asarray(baseline, x.dtype), x.shape)
+    return _integrated(net, params, batch_stats, x, score, start, steps)
+
+
+@partial(jax.jit, static_argnums=0)
+def score_of(net: Spec, params: Params, batch_stats: Params, x: Array, score: Score) -> Array:
+    """The score of every image, (N,)."""
+    return score(forward(net, params, batch_stats, x))
+
+
+def _raw_gradient(net: Spec, params: Params, batch_stats: Params, x: Array, score: Score) -> Array:
+    return jax.grad(lambda x: jnp.sum(score(forward(net, params, batch_stats, x))))(x)
+
+
+_gradient = partial(jax.jit, static_argnums=0)(_raw_gradient)
+
+
+@partial(jax.jit, static_argnums=(0, 6))
+def _integrated(
+    net: Spec, params: Params, batch_stats: Params, x: Array, score: Score, start: Array, steps: int
+) -> Integrated:
+    def add(total: Array, number: Array) -> tuple[Array, None]:
+        share = (number.astype(x.dtype) + 0.5) / steps
+        return total + _raw_gradient(net, params, batch_stats, start + share * (x - start), score), None
+
+    total, _ = jax.lax.scan(add, jnp.zeros_like(x), jnp.arange(steps))
+    attributions = (x - start) * (total / steps)
+    both = score(forward(net, params, batch_stats, x)) - score(forward(net, params, batch_stats, start))
+    return Integrated(attributions, both - attributions.reshape(len(x), -1).sum(1))
