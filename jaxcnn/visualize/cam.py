@@ -49,7 +49,8 @@ def gradcam(
         paths = found[-1:] if paths == "auto" else found
     for path in paths:
         image_at(net, shape, path)
-    return _maps(net, params, batch_stats, x, checked(score, net, shape), tuple(paths), kind)
+    maps = _maps(net, params, batch_stats, x, checked(score, net, shape), tuple(paths), kind)
+    return {path: maps[path] for path in paths}  # in that order: jit sorts
 
 
 @partial(jax.jit, static_argnums=(0, 5, 6))

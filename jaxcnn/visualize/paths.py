@@ -12,9 +12,8 @@ from jaxcnn.spec import Graph, Identity, Leaf, Spec, Step, interpret
 
 # What makes no features of its own: a map there is the map before it, coarser or the same.
 Passing = (
-    spec.AdaptivePool | spec.Dropout | spec.GlobalPool | spec.Identity | spec.Pad | spec.Pool | spec.StochasticDepth
-    | spec.Upsample
-)  # fmt: skip
+    spec.AdaptivePool | spec.Dropout | spec.GlobalPool | spec.Pad | spec.Pool | spec.StochasticDepth | spec.Upsample
+)
 
 
 class Place(NamedTuple):
@@ -35,7 +34,9 @@ def places(net: Spec, shape: Shape, *, used: bool = False) -> dict[str, Place]:
     found: dict[str, Place] = {}
 
     def leaf(step: Step, value: _Value) -> _Value:
-        return _Value(leaf_layout(step.leaf, value.shape).output, not isinstance(step.leaf, Passing), value.paths)
+        same = isinstance(step.leaf, Identity)
+        made = value.made if same else not isinstance(step.leaf, Passing)
+        return _Value(leaf_layout(step.leaf, value.shape).output, made, value.paths)
 
     def merge(how: str, values: list[_Value]) -> _Value:
         return _Value(merge_shapes(how, [value.shape for value in values]), True, frozenset().union(*_paths(values)))
