@@ -158,8 +158,7 @@ def _curves(
     gray = jnp.broadcast_to(x.mean((1, 2), keepdims=True), x.shape)
 
     def at(number: Array) -> Array:
-        count = number * size / steps
-        first = (rankings < count).reshape(len(rankings), *x.shape[:3], 1)
+        first = (rankings * steps < number * size).reshape(len(rankings), *x.shape[:3], 1)
         pairs = jnp.stack([jnp.where(first, gray, x), jnp.where(first, x, gray)], 1)
         return jax.vmap(jax.vmap(lambda images: score(forward(net, params, batch_stats, images))))(pairs)
 
