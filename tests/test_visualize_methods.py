@@ -372,8 +372,8 @@ REFUSED = {
     "no window": (lambda a: occlusion(*a, 0), "a window is a number of pixels from 1"),
     "an unknown fill": (lambda a: occlusion(*a, 2, fill="gray"), "fill is 'mean', a number or an array, not 'gray'"),
     "no step": (lambda a: integrated_gradients(*a, 0, steps=0), "at least 1 step, not 0"),
-    "unknown channel": (lambda a: deconvnet(*a, "conv1", 9), "there is no channel of layer .conv1. 9: there are 0"),
-    "unknown place": (lambda a: deconvnet(*a, "conv1", 0, (6, 0)), "there is no place along a side of layer 'conv1' 6"),
+    "unknown channel": (lambda a: deconvnet(*a, "conv1", 9), "there is no channel 9 of layer 'conv1': there are 0"),
+    "unknown place": (lambda a: deconvnet(*a, "conv1", 0, (6, 0)), "there is no place 6 along a side of layer 'conv1'"),
     "unknown kind": (lambda a: gradcam(*a, 0, kind="layercam"), "one of gradcam, gradcam\\+\\+, hirescam"),
     "no image": (lambda a: explain(*a[:3], a[3][0], 0), "images are \\(N, H, W, C\\), not of 3 dimensions"),
     "training": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,11 @@ def word(name: str) -> str:
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG. Letters that matplotlib's font lacks become boxes, of which nothing more is said."""
+def save(figure: Figure, path: Path | BytesIO) -> None:
+    """Write a figure as a PNG, to a file or into memory.
+
+    Letters that matplotlib's font lacks become boxes, of which nothing more is said.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(path, dpi=120)
+        figure.savefig(path, dpi=120, format="png")

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "Train a network, and write what came of it to RESULTS/NAME/.",
     "evaluate": "Measure a trained network on its test images.",
     "predict": "Say what a trained network sees in images.",
+    "visualize": "Draw what a trained network sees, and where it looks.",
     "compare": "Compare runs: in what they differ, which is better, and by how much of the spread.",
     "summary": "Print a network's layers, shapes, parameters and operations.",
     "lr": "Find a learning rate: train some steps with ever larger ones.",

@@ -18,11 +18,15 @@ from jaxcnn.spec import Spec
 from jaxcnn.visualize.explanation import Explanation, explain
 from jaxcnn.visualize.scores import Score
 
+MOVES = 3  # of a map to elsewhere, for chance
 ALIKE = 0.7  # a rank correlation from which on a map is said to be alike
 
 
 class Curve(NamedTuple):
-    """The mean score while pixels are covered, or shown, in the order of a map, of chance and of edges, (N,) each."""
+    """The mean score while pixels are covered, or shown, in the order of a map, of chance and of edges, (N,) each.
+
+    Chance is the mean of the same map moved to elsewhere: single pixels at random would cover more than any map does.
+    """
 
     by_map: np.ndarray
     by_chance: np.ndarray
@@ -53,7 +57,7 @@ class Checks(NamedTuple):
         if self.completeness is not None and abs(self.completeness[index]) > 0.05:
             found.append(f"its sum lacks {self.completeness[index]:.1%} of what it promises: take more steps")
         if not self.deletion.by_map[index] < self.deletion.by_chance[index]:
-            found.append("covering what it marks lowers the score no faster than covering pixels at random")
+            found.append("covering what it marks lowers the score no faster than covering elsewhere")
         return found
 
 
@@ -78,18 +82,21 @@ def check(
     if steps < 1:
         raise ValueError(f"a curve has at least 1 step, not {steps}")
     maps, edges, size = explanation.map, sobel(np.asarray(x)), len(x)
-    drawn, order, *ties = jax.random.split(key, 4)
-    chance = np.asarray(jax.random.uniform(order, maps.shape))
-    rankings = [_ranked(values, tie) for values, tie in ((maps, ties[0]), (edges, ties[1]))]
-    rankings.insert(1, _ranked(chance, ties[0]))
+    drawn, order, ties = jax.random.split(key, 3)
+    orders = [maps, edges, *(_moved(maps, each) for each in jax.random.split(order, MOVES))]
+    rankings = [_ranked(values, tie) for values, tie in zip(orders, jax.random.split(ties, len(orders)), strict=True)]
     curves = np.asarray(_curves(net, params, batch_stats, x, explanation.score, jnp.asarray(np.stack(rankings)), steps))
     similar = [
         correlation(maps, _redrawn(net, params, batch_stats, x, explanation, drawn, share).map) for share in shares
     ]
     return Checks(
         _completeness(explanation), np.stack(similar),
-        Curve(*curves[:, 0]), Curve(*curves[:, 1]), correlation(np.abs(maps), edges).reshape(size),
+        _curve(curves[:, 0]), _curve(curves[:, 1]), correlation(np.abs(maps), edges).reshape(size),
     )  # fmt: skip
+
+
+def _curve(means: np.ndarray) -> Curve:
+    return Curve(means[0], means[2:].mean(0), means[1])
 
 
 def _completeness(explanation: Explanation) -> np.ndarray | None:
@@ -140,6 +147,13 @@ def sobel(x: np.ndarray) -> np.ndarray:
         return sum(parts, np.zeros(x.shape[:3]))
 
     return np.hypot(filtered(smooth, slope), filtered(slope, smooth))
+
+
+def _moved(maps: np.ndarray, key: Array) -> np.ndarray:
+    """Every map moved by a quarter to three quarters of the image, round its borders."""
+    shares = np.asarray(jax.random.uniform(key, (len(maps), 2), minval=0.25, maxval=0.75))
+    steps = np.rint(shares * maps.shape[1:]).astype(int)
+    return np.stack([np.roll(each, step, (0, 1)) for each, step in zip(maps, steps, strict=True)])
 
 
 def _ranked(values: np.ndarray, key: Array) -> np.ndarray:

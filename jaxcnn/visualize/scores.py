@@ -122,11 +122,11 @@ class Unit(Score):
 
     def check(self, net: Spec, shape: Shape) -> None:
         *sizes, channels = place_at(net, shape, self.path).shape
-        _check_numbers(self.channels, channels, f"channel of layer {self.path!r}")
+        _check_numbers(self.channels, channels, "channel", f" of layer {self.path!r}")
         if len(self.place) != len(sizes):
             raise ValueError(f"a place in layer {self.path!r} is {len(sizes)} numbers, not {len(self.place)}")
         for at, size in zip(self.place, sizes, strict=True):
-            _check_numbers(at, size, f"place along a side of layer {self.path!r}")
+            _check_numbers(at, size, "place", f" along a side of layer {self.path!r}")
 
     def text(self, classes: Sequence[str] = ()) -> str:
         return f"{self.path}[{', '.join(map(_number, (*self.place, self.channels)))}]"
@@ -147,7 +147,7 @@ class Total(Score):
         return _chosen(totals, self.channels)
 
     def check(self, net: Spec, shape: Shape) -> None:
-        _check_numbers(self.channels, place_at(net, shape, self.path).shape[-1], f"channel of layer {self.path!r}")
+        _check_numbers(self.channels, place_at(net, shape, self.path).shape[-1], "channel", f" of layer {self.path!r}")
 
     def text(self, classes: Sequence[str] = ()) -> str:
         what = "sum" if self.power == 1 else "energy" if self.power == 2 else f"sum of powers {self.power}"
@@ -178,7 +178,7 @@ def _check_classes(net: Spec, shape: Shape, numbers: Numbers) -> None:
     _check_numbers(numbers, output[0], "class")
 
 
-def _check_numbers(numbers: Numbers, count: int, what: str) -> None:
+def _check_numbers(numbers: Numbers, count: int, what: str, of: str = "") -> None:
     if isinstance(numbers, Tracer):
         return
     given = np.asarray(numbers)
@@ -186,7 +186,7 @@ def _check_numbers(numbers: Numbers, count: int, what: str) -> None:
         raise ValueError(f"a {what} is a whole number, or one for each image, not {numbers!r}")
     if given.size and not (given.min() >= 0 and given.max() < count):
         wrong = given.max() if given.min() >= 0 else given.min()
-        raise ValueError(f"there is no {what} {wrong}: there are 0 to {count - 1}")
+        raise ValueError(f"there is no {what} {wrong}{of}: there are 0 to {count - 1}")
 
 
 def _name(numbers: Numbers, classes: Sequence[str]) -> str:

@@ -37,23 +37,26 @@ class Preprocessing:
             raise ValueError(f"resize {self.resize} is less than the crop of {self.crop}: it is 0, or at least as much")
 
     def __call__(self, image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
-        """One image, a file or uint8 (H, W, 3), as float32 (crop, crop, 3).
+        """One image, a file or uint8 (H, W, 3), as float32 (crop, crop, 3). Raises InputError for what is no image."""
+        return self.normalize(self.pixels(image))
 
-        A file is read as training reads it: upright, in color, 16 bits scaled to 8. Raises InputError for what is no
-        image.
+    def pixels(self, image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
+        """The same as the pixels that are normalized then, uint8 (crop, crop, 3), red first.
+
+        A file is read as training reads it: upright, in color, 16 bits scaled to 8.
         """
         pixels = _opened(image)
         size = self.crop, self.crop
         whole = covers(pixels, (self.resize, self.resize)) if self.resize else size
         try:
             # Pillow averages what it shrinks (antialias), and half a pixel goes to the even side, as in torchvision.
-            return self.normalize(center(resize(pixels, whole, self.interpolation), size))
+            return center(resize(pixels, whole, self.interpolation), size)
         except InputError as error:
             where = "" if isinstance(image, np.ndarray) else f"{os.fspath(image)}: "
             raise InputError(f"{where}{error}") from None
 
     def normalize(self, image: np.ndarray) -> np.ndarray:
-        """Pixels uint8 (..., 3), red first, as the float32 that the network takes."""
+        """Pixels (..., 3) from 0 to 255, red first, as the float32 that the network takes."""
         pixels = image.astype(np.float32) / np.float32(255 / self.high)
         pixels = pixels[..., ::-1] if self.channels == "bgr" else pixels
         return (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)

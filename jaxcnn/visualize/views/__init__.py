@@ -1,0 +1,26 @@
+"""Figures of a trained network, one function each: (subject, shown, asked) -> panels and sentences."""
+
+from collections.abc import Callable
+
+from jaxcnn.visualize.subject import Subject
+from jaxcnn.visualize.views.examples import neighbors, patterns
+from jaxcnn.visualize.views.explanations import explanations
+from jaxcnn.visualize.views.filters import filters
+from jaxcnn.visualize.views.fooled import fooled
+from jaxcnn.visualize.views.maps import maps
+from jaxcnn.visualize.views.maximized import classes, units
+from jaxcnn.visualize.views.view import Asked, Examples, Shown, View
+
+VIEWS: dict[str, Callable[[Subject, Shown, Asked], View]] = {
+    "explanations": explanations,
+    "maps": maps,
+    "filters": filters,
+    "units": units,
+    "classes": classes,
+    "fooled": fooled,
+    "patterns": patterns,
+    "neighbors": neighbors,
+}
+"""Every view by its name."""
+
+__all__ = ["VIEWS", "Asked", "Examples", "Shown", "Subject", "View"]

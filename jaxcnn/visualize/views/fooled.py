@@ -1,0 +1,52 @@
+"""How little an image must change for a network to say something else of it."""
+
+from __future__ import annotations
+
+from jaxcnn.charts.panels import Panel, Picture
+from jaxcnn.host.text import counted, printable
+from jaxcnn.visualize.attack import adversarial, smallest_epsilon
+from jaxcnn.visualize.pictures import around_gray
+from jaxcnn.visualize.subject import Subject
+from jaxcnn.visualize.views.view import Asked, Shown, View, image_needed, label_of, shown_image, top_bars
+
+MOST = 16  # steps of 8 bits that the smallest change is looked for in
+
+
+def fooled(subject: Subject, shown: Shown, asked: Asked) -> View:
+    """A row for each image: it, the changed one as 8 bits hold it, their difference, and what is said of either.
+
+    It is turned towards the class that is asked for, or away from the one that is most probable. Raises ValueError
+    without an image, and for several classes.
+    """
+    image_needed(shown, "an attack")
+    if len(asked.classes) > 1:
+        raise ValueError(f"images are turned to one class, not to {len(asked.classes)}")
+    target = asked.classes[0] if asked.classes else None
+    before = subject.shares(shown.images)
+    labels = before.argmax(1)
+    network = subject.net, subject.params, subject.batch_stats
+    found = adversarial(*network, shown.images, labels, asked.epsilon, target, prepare=subject.prepare)
+    after = subject.shares(found.images)
+    least = smallest_epsilon(*network, shown.images, labels, most=MOST, prepare=subject.prepare)
+    panels: list[Panel] = []
+    sentences = []
+    for number, name in enumerate(shown.names):
+        difference = found.images[number].astype(int) - shown.images[number]
+        was, became = (subject.name(shares[number].argmax()) for shares in (before, after))
+        told = f"{printable(was)} {before[number].max():.1%} becomes {printable(became)} {after[number].max():.1%}"
+        enough = (
+            f"{counted(int(least[number]), 'step')} of 8 bits" if least[number] <= MOST else f"more than {MOST} steps"
+        )
+        flat = "; its loss has no gradient, which says nothing of it" if found.flat[number] else ""
+        size = int(abs(difference).max())
+        changed = f"changed by at most {size}/255"
+        label = label_of(shown, number)
+        panels += [
+            shown_image(subject, shown, number), top_bars(subject, before[number], label, "before"),
+            Picture(around_gray(difference, max(1, size)).pixels, "difference", f"{changed}, gray is 0"),
+            Picture(found.images[number], "after", f"least that turns it: {enough}{flat}"),
+            top_bars(subject, after[number], label, "after"),
+        ]  # fmt: skip
+        sentences.append(f"{printable(name)}: {told}; {changed}; least that turns it: {enough}{flat}")
+    numbers = {"images": shown.images, "changed": found.images, "before": before, "after": after, "least": least}
+    return View(panels, 5, f"turned by at most {asked.epsilon}/255", sentences, numbers, 1.9)
