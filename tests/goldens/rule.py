@@ -93,6 +93,16 @@ def sizes(name: str, default: tuple[int, int, int], peer: str) -> list[tuple[int
     return [default, (height, width + (height == width), default[2])]
 
 
+def sample(values: Array) -> Array:
+    """Of maps of images (N, H, W, ...) every fourth pixel, of others all; whole maps would fill the folder."""
+    return values[:, ::4, ::4] if values.ndim > 2 and values.shape[1] > 16 else values
+
+
+def digest(values: Array) -> str:
+    """The SHA-256 of the bits of an array: what is equal to the last one."""
+    return hashlib.sha256(np.ascontiguousarray(values, np.float64).tobytes()).hexdigest()
+
+
 # Training: one network of each family, with the weight of its auxiliary losses.
 TRAINED = (
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3",
