@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+from families import small_image, smallest_of_each_family
 from gradient_support import compare, corners_and_middle
 
-import jaxcnn
 from jaxcnn.readings.receptive.box import boxes
 from jaxcnn.spec import Spec
-from jaxcnn.zoo import NETWORKS, Entry
+from jaxcnn.zoo import NETWORKS
 
 pytestmark = pytest.mark.usefixtures("float64")  # as gradient_support wants it
 
@@ -19,27 +19,6 @@ QUICK = {
     "lenet", "alexnet", "alphago", "deck", "resnet", "resnet_cifar", "resnet_v2", "mobilenet_v3", "efficientnet",
     "regnet",
 }  # fmt: skip
-
-
-def smallest_of_each_family() -> dict[str, str]:
-    """Of every file of the zoo the network with the fewest operations."""
-    found: dict[str, tuple[int, str]] = {}
-    for name, entry in NETWORKS.items():
-        family, cost = entry.build.__module__.rpartition(".")[2], jaxcnn.macs(entry.build(), entry.input)
-        found[family] = min(found.get(family, (cost, name)), (cost, name))
-    return {family: name for family, (_, name) in found.items()}
-
-
-def small_image(net: Spec, entry: Entry) -> tuple[int, ...]:
-    """The first of a few odd sizes that the network takes, height and width differing; else its own."""
-    for size in (49, 65, 97):
-        if size < entry.input[0]:
-            try:
-                jaxcnn.walk(net, shape := (size, size - 2, entry.input[2]))
-            except ValueError:
-                continue
-            return shape
-    return entry.input
 
 
 def sees_most_of_the_image(net: Spec, shape: tuple[int, ...]) -> str:

@@ -61,7 +61,7 @@ def overlay(image: np.ndarray, values: np.ndarray, limit: float | None = None) -
 def _limits(values: np.ndarray, limit: float | None) -> tuple[float, float]:
     sizes = np.abs(values)
     if limit is None:
-        limit = float(np.quantile(sizes, CLIPPED)) or float(sizes.max())
+        limit = float(np.quantile(sizes, CLIPPED, method="higher")) or float(sizes.max())
     return limit, float((sizes > limit).mean())
 
 
