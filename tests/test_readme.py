@@ -22,7 +22,9 @@ import jaxcnn
 from jaxcnn.commands.main import main
 
 ROOT = Path(__file__).parent.parent
-RUN = ("README.md", "jaxcnn/data/README.md", "jaxcnn/ops/README.md", "jaxcnn/spec/README.md")
+RUN = (
+    "README.md", "jaxcnn/data/README.md", "jaxcnn/ops/README.md", "jaxcnn/spec/README.md", "jaxcnn/visualize/README.md",
+)  # fmt: skip
 BLOCKS = {page: re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / page).read_text(), flags=re.M | re.S) for page in RUN}
 RUN_BY_CI = {"pip install -e . && python train.py", "pip install -e '.[test]' && pytest -n 2"}
 SHARED = Path(os.environ.get("JAXCNN_SHARED_DATA", ROOT.parent / "shared" / "data"))

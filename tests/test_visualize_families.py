@@ -20,12 +20,9 @@ from jaxcnn.visualize.paths import image_at, stages
 from jaxcnn.visualize.scores import Unit
 from jaxcnn.zoo import NETWORKS
 
-QUICK = {"lenet"}  # the others take seconds each, most of it to compile
 OPTIONS = {"integrated_gradients": {"steps": 2}, "occlusion": {"window": 14, "stride": 14}}
-every_family = pytest.mark.parametrize(
-    "family",
-    [pytest.param(family, marks=[] if family in QUICK else [pytest.mark.slow]) for family in smallest_of_each_family()],
-)
+pytestmark = pytest.mark.slow  # seconds for each family, most of them to compile
+every_family = pytest.mark.parametrize("family", smallest_of_each_family())
 
 
 @cache

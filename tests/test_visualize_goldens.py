@@ -82,7 +82,7 @@ def widened(arrays):
     return jax.tree.map(lambda array: jnp.asarray(array, jnp.float64), arrays)
 
 
-NETWORKS = pytest.mark.parametrize("network", [lenet, pytest.param(resnet20, marks=pytest.mark.slow)])
+NETWORKS = pytest.mark.parametrize("network", [lenet, resnet20])
 
 
 def close(ours, theirs: np.ndarray) -> bool:
@@ -90,6 +90,7 @@ def close(ours, theirs: np.ndarray) -> bool:
     return bool(np.abs(rule.sample(np.asarray(ours)) - theirs).max() <= tolerance * np.abs(theirs).max())
 
 
+@pytest.mark.slow
 @NETWORKS
 def test_captum_and_grad_cam_say_the_same(network):
     subject, images, layer = network()
@@ -137,6 +138,7 @@ def test_captums_deconvolution_of_a_unit_is_ours_started_from_one():
     assert top <= rows[0] and rows[-1] < bottom and left <= columns[0] and columns[-1] < right
 
 
+@pytest.mark.slow
 @NETWORKS
 def test_foolboxs_attacks_are_ours_to_the_last_bit(network):
     subject, images, _ = network()

@@ -81,7 +81,7 @@ def perturb(
         raise ValueError(f"{len(pixels)} images have as many labels, not {len(np.asarray(aims))}")
     size = limit * (1.0 if steps == 1 else 0.25) if step_size is None else step_size
     limits, sizes = (
-        jnp.broadcast_to(jnp.asarray(each, pixels.dtype).reshape(-1, 1, 1, 1), (len(pixels), 1, 1, 1))
+        np.broadcast_to(np.asarray(each, pixels.dtype).reshape(-1, 1, 1, 1), (len(pixels), 1, 1, 1))
         for each in (limit, size)
     )
     start = pixels
@@ -89,7 +89,7 @@ def perturb(
         noise = jax.random.uniform(key, pixels.shape, pixels.dtype, -1, 1)
         start = jnp.clip(pixels + limits * noise, 0, 1)
     sign = 1 if target is None else -1
-    return _descend(net, params, batch_stats, pixels, start, jnp.asarray(aims), limits, sizes, steps, sign, prepare)
+    return _descend(net, params, batch_stats, pixels, start, np.asarray(aims), limits, sizes, steps, sign, prepare)
 
 
 def smallest_epsilon(

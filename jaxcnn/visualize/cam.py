@@ -90,6 +90,7 @@ _KINDS: dict[str, Callable[[Array, Array], Array]] = {
 }  # fmt: skip
 
 
-def enlarge(maps: Array, size: Sequence[int]) -> Array:
+@partial(jax.jit, static_argnums=1)
+def enlarge(maps: Array, size: tuple[int, int]) -> Array:
     """Maps (N, h, w) at the size of the image, by linear interpolation between the centers of their places."""
     return jax.image.resize(maps, (len(maps), *size), "bilinear", antialias=False)

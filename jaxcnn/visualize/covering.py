@@ -52,19 +52,14 @@ def occlusion(
     placed = windows_over(shape, window, stride)
     if score is not None:
         score.check(net, shape)
-    if isinstance(fill, str):
-        if fill != "mean":
-            raise ValueError(f"fill is 'mean', a number or an array, not {fill!r}")
-        fill = x.mean((1, 2), keepdims=True)
-    cover = jnp.broadcast_to(jnp.asarray(fill, x.dtype), x.shape)
-    count = max(1, min(MOST, PIXELS // (shape[0] * shape[1])) // len(x))
+    if isinstance(fill, str) and fill != "mean":
+        raise ValueError(f"fill is 'mean', a number or an array, not {fill!r}")
     rows, columns = len(placed.rows), len(placed.columns)
     pairs = np.array([(*row, *column) for row in placed.rows for column in placed.columns])
-    count = min(count, len(pairs))
+    count = min(max(1, min(MOST, PIXELS // (shape[0] * shape[1])) // len(x)), len(pairs))
     parts = np.resize(pairs, (-(-len(pairs) // count), count, 4))  # the last part is filled up with the first windows
-    drops = _drops(net, params, batch_stats, x, cover, score, jnp.asarray(parts))
-    drops = drops.reshape(-1, *drops.shape[2:])[: len(pairs)]
-    return jnp.moveaxis(drops.reshape(rows, columns, *drops.shape[1:]), 2, 0)
+    cover = None if isinstance(fill, str) else fill
+    return _drops(net, params, batch_stats, x, cover, score, parts, (rows, columns))
 
 
 def windows_over(shape: Shape, window: int | tuple[int, int], stride: int | tuple[int, int] | None = None) -> Windows:
@@ -97,11 +92,13 @@ def _pair(size: int | tuple[int, int], what: str) -> tuple[int, int]:
     return pair
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=(0, 7))
 def _drops(
-    net: Spec, params: Params, batch_stats: Params, x: Array, cover: Array, score: Score | None, parts: Array
-) -> Array:
-    """(parts, windows, N, outputs), for the ends of windows (parts, windows, 4)."""
+    net: Spec, params: Params, batch_stats: Params, x: Array, fill: float | Array | None, score: Score | None,
+    parts: Array, grid: tuple[int, int],
+) -> Array:  # fmt: skip
+    """The drops in a grid of windows, whose ends are (parts, windows, 4): the last windows only fill up a part."""
+    cover = jnp.broadcast_to(x.mean((1, 2), keepdims=True) if fill is None else jnp.asarray(fill, x.dtype), x.shape)
 
     def measured(images: Array) -> Array:
         run = forward(net, params, batch_stats, images)
@@ -118,4 +115,6 @@ def _drops(
             return measured(images.reshape(-1, *x.shape[1:])).reshape(len(ends), len(x), -1)
         return jax.vmap(measured)(images)  # whose numbers may be each image's own
 
-    return measured(x) - lax.map(part, parts)
+    drops = measured(x) - lax.map(part, parts)
+    drops = drops.reshape(-1, *drops.shape[2:])[: grid[0] * grid[1]]
+    return jnp.moveaxis(drops.reshape(*grid, *drops.shape[1:]), 2, 0)

@@ -107,7 +107,9 @@ def _cam(kind: Kind) -> Callable[..., _Made]:
     def method(net: Spec, params: Params, batch_stats: Params, x: Array, score: Score, at: str = "auto") -> _Made:
         path = stages(net, x.shape[1:])[-1] if at == "auto" else at
         (maps,) = gradcam(net, params, batch_stats, x, score, [path], kind=kind).values()
-        return _Made(enlarge(maps, x.shape[1:3]), maps, f"at {path}, {maps.shape[1]}x{maps.shape[2]} places")
+        return _Made(
+            enlarge(maps, (x.shape[1], x.shape[2])), maps, f"at {path}, {maps.shape[1]}x{maps.shape[2]} places"
+        )
 
     return method
 

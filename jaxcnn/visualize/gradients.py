@@ -35,7 +35,7 @@ def saliency(net: Spec, params: Params, batch_stats: Params, x: Array, score: Sc
     Raises:
       ValueError: a score that the network does not have.
     """
-    return _gradient(net, params, batch_stats, x, checked(score, net, x.shape[1:]))
+    return _gradient(net, params, batch_stats, x, checked(score, net, x.shape[1:]), False)
 
 
 def rectified(
@@ -48,11 +48,7 @@ def rectified(
     """
     score = checked(score, net, x.shape[1:])
     before = rewrite.cut(net, score.path) if score.path else net
-    gradient = _gradient(rewire(before, rule), params, batch_stats, x, score)
-    if not scaled:
-        return gradient
-    values = score_of(net, params, batch_stats, x, score)
-    return gradient * values.reshape(-1, *(1,) * (x.ndim - 1))
+    return _gradient(rewire(before, rule), params, batch_stats, x, score, scaled)
 
 
 def integrated_gradients(
@@ -79,8 +75,7 @@ def integrated_gradients(
     if steps < 1:
         raise ValueError(f"integrated gradients take at least 1 step, not {steps}")
     score = checked(score, net, x.shape[1:])
-    start = jnp.broadcast_to(jnp.asarray(baseline, x.dtype), x.shape)
-    return _integrated(net, params, batch_stats, x, score, start, steps)
+    return _integrated(net, params, batch_stats, x, score, baseline, steps)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -89,20 +84,25 @@ def score_of(net: Spec, params: Params, batch_stats: Params, x: Array, score: Sc
     return score(forward(net, params, batch_stats, x))
 
 
-def _raw_gradient(net: Spec, params: Params, batch_stats: Params, x: Array, score: Score) -> Array:
-    return jax.grad(lambda x: jnp.sum(score(forward(net, params, batch_stats, x))))(x)
+@partial(jax.jit, static_argnums=(0, 5))
+def _gradient(net: Spec, params: Params, batch_stats: Params, x: Array, score: Score, scaled: bool) -> Array:
+    def total(x: Array) -> tuple[Array, Array]:
+        values = score(forward(net, params, batch_stats, x))
+        return jnp.sum(values), values
 
-
-_gradient = partial(jax.jit, static_argnums=0)(_raw_gradient)
+    gradient, values = jax.grad(total, has_aux=True)(x)
+    return gradient * values.reshape(-1, *(1,) * (x.ndim - 1)) if scaled else gradient
 
 
 @partial(jax.jit, static_argnums=(0, 6))
 def _integrated(
-    net: Spec, params: Params, batch_stats: Params, x: Array, score: Score, start: Array, steps: int
+    net: Spec, params: Params, batch_stats: Params, x: Array, score: Score, baseline: Array | float, steps: int
 ) -> Integrated:
+    start = jnp.broadcast_to(jnp.asarray(baseline, x.dtype), x.shape)
+
     def add(total: Array, number: Array) -> tuple[Array, None]:
         share = (number.astype(x.dtype) + 0.5) / steps
-        return total + _raw_gradient(net, params, batch_stats, start + share * (x - start), score), None
+        return total + _gradient(net, params, batch_stats, start + share * (x - start), score, False), None
 
     total, _ = jax.lax.scan(add, jnp.zeros_like(x), jnp.arange(steps))
     attributions = (x - start) * (total / steps)
