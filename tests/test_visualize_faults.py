@@ -100,7 +100,7 @@ FAULTS = {
         f"{METHODS}::test_gradcam_plus_plus_is_equation_19_at_a_layer_with_gradients_of_every_kind",
     ),
     "an image that depends on the others": Fault(
-        "visualize/maximization.py", "jax.random.fold_in(key, number)", "jax.random.fold_in(key, count)",
+        "visualize/maximization.py", "jax.random.fold_in(key, number)", "jax.random.fold_in(key, number + count)",
         f"{IMAGES}::test_the_image_that_maximizes_a_linear_filter_is_white_where_its_weights_are_above_the_price_of_ink",
     ),
     "neighbors by products alone": Fault(
@@ -129,7 +129,7 @@ def copied(tmp_path_factory) -> Path:
     return folder
 
 
-def tested(folder: Path, test: str) -> subprocess.CompletedProcess:
+def outcome(folder: Path, test: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{test}"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -143,12 +143,12 @@ def test_a_fault_turns_its_test_red(name, copied):
     assert right in sound, f"{file} no longer has what is to be broken: {right}"
     try:
         path.write_text(sound.replace(right, wrong, 1))
-        done = tested(copied, test)
+        done = outcome(copied, test)
     finally:
         path.write_text(sound)
     assert done.returncode == 1 and re.search(r"^E  +(assert|AssertionError)", done.stdout, re.M), done.stdout[-2000:]
 
 
 def test_what_is_not_broken_is_green(copied):
-    done = tested(copied, CAM)
+    done = outcome(copied, CAM)
     assert done.returncode == 0, done.stdout[-2000:]

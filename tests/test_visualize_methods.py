@@ -172,10 +172,12 @@ def test_integrated_gradients_are_complete_and_the_middle_of_each_step_counts():
     assert close(found.residual, (both[0] - both[1]) - total)
     # 400 steps of a gradient that changes at some tens of bends: each step with a bend is wrong by less than its share
     assert (abs(np.asarray(found.residual)) < 0.02 * abs(np.asarray(both[0] - both[1]))).all()
-    square = mul(Identity(), Identity())  # whose gradient is linear: the rule of middles is exact, other rules are not
-    net = seq(square=square, flatten=Flatten(), fc=Dense(3))
+    # Of w x^3 the gradient is 3 w (t x)^2 along the line: the middles of n steps make w x^3 (1 - 1 / (4 n^2)) of it.
+    net = seq(cube=mul(one=Identity(), two=Identity(), three=Identity()), flatten=Flatten(), fc=Dense(3))
     params, stats, x = drawn(net)
-    assert close(integrated_gradients(net, params, stats, x, CLASSES, baseline=0.4, steps=3).residual, 0)
+    weights = params["fc"]["kernel"][:, CLASSES].T.reshape(x.shape)
+    made = integrated_gradients(net, params, stats, x, CLASSES, steps=3)
+    assert close(made.attributions, weights * x**3 * (1 - 1 / 36))
 
 
 def test_folding_batch_norm_changes_no_explanation():
