@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import jax
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ from PIL import Image
 import jaxcnn
 from jaxcnn.charts.panels import Bars, Picture, figure
 from jaxcnn.commands.main import main
+from jaxcnn.commands.visualize import METHODS as OF_METHODS
+from jaxcnn.commands.visualize import NAMES, OF_IMAGES
 from jaxcnn.spec import Act, Conv, Dense, GlobalPool, Pool, seq
+from jaxcnn.visualize.explanation import METHODS
 from jaxcnn.visualize.pictures import around_gray, make_grid, overlay, where
 from jaxcnn.visualize.views import VIEWS, Asked, Examples, Shown, Subject
 from jaxcnn.visualize.views.view import top_bars
@@ -116,7 +121,11 @@ def test_every_view_tells_what_it_shows(name, subject, images):
         assert [sentence.partition(":")[0] for sentence in view.sentences] == ["act2[1]", "act2[3]"]
 
 
-@pytest.mark.parametrize("name", ["explanations", "maps", "fooled", "neighbors"])
+def test_the_command_knows_every_view_and_method():
+    assert get_args(NAMES) == tuple(VIEWS) and get_args(OF_METHODS) == tuple(METHODS)
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_a_view_of_images_needs_one(name, subject, images):
     nothing = Shown(images[:0], ())
     with pytest.raises(ValueError, match="needs an image"):

@@ -6,6 +6,7 @@
 Pure functions of a network, its arrays and what it takes, (N, H, W, C). What is explained is a value of `scores`.
 """
 
+from jaxcnn.charts.panels import figure
 from jaxcnn.visualize.attack import adversarial
 from jaxcnn.visualize.cam import gradcam
 from jaxcnn.visualize.checks import check
@@ -17,5 +18,6 @@ from jaxcnn.visualize.peaks import strongest
 from jaxcnn.visualize.projection import deconvnet
 
 __all__ = [
-    "adversarial", "check", "deconvnet", "explain", "gradcam", "maximize", "nearest", "occlusion", "strongest",
+    "adversarial", "check", "deconvnet", "explain", "figure", "gradcam", "maximize", "nearest", "occlusion",
+    "strongest",
 ]  # fmt: skip
