@@ -41,6 +41,7 @@ def test_the_exact_ranking_of_a_linear_network_is_the_best_of_all(linear):
     assert np.abs(checks.completeness).max() < 1e-12 and checks.warnings(0) == []
 
 
+@pytest.mark.slow
 def test_the_map_of_a_network_drawn_anew_is_another_and_that_of_edges_is_the_same(linear):
     params, stats, x = linear
     real = explain(LINEAR, params, stats, jnp.tile(x, (5, 1, 1, 1)), 0, "saliency")
@@ -53,6 +54,7 @@ def test_the_map_of_a_network_drawn_anew_is_another_and_that_of_edges_is_the_sam
     ).edge_similarity == (pytest.approx(np.ones(30)))
 
 
+@pytest.mark.slow
 def test_a_map_that_weights_do_not_change_is_warned_of():
     """One channel and a mean of all places: whatever the weights, Grad-CAM is the feature, and this one is an edge."""
     net = seq(conv=Conv(1), act=Act(), gap=GlobalPool(), fc=Dense(2))
@@ -71,6 +73,7 @@ def test_a_map_that_weights_do_not_change_is_warned_of():
     assert not any("lacks" in word for word in lacking.warnings(1))
 
 
+@pytest.mark.slow
 def test_a_constant_map_is_ranked_by_chance_and_its_correlation_is_none(linear):
     params, stats, x = linear
     made = explain(LINEAR, params, stats, x, 0, "saliency")

@@ -131,7 +131,7 @@ def copied(tmp_path_factory) -> Path:
 
 def outcome(folder: Path, test: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{test}"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "", f"tests/{test}"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 

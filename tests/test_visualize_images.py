@@ -82,6 +82,7 @@ def test_a_sign_step_raises_the_margin_of_a_linear_network_by_the_norm_of_its_sl
     assert (linear(np.asarray(towards))[picked, others] > linear(images)[picked, others]).all()
 
 
+@pytest.mark.slow
 def test_one_step_is_the_sign_method_targets_are_the_opposite_and_pixels_stay_legal():
     params, stats = drawn(SMALL)
     images = bytes_of(3, low=0, high=256) / 255
@@ -129,6 +130,7 @@ def test_the_smallest_epsilon_of_two_classes_is_the_margin_over_the_norm():
     assert len(set(found.tolist())) > 3
 
 
+@pytest.mark.slow
 def test_a_network_without_a_gradient_is_told_from_a_strong_one():
     params, stats = drawn(SMALL)
     dead = params | {"conv1": {"kernel": params["conv1"]["kernel"], "bias": jnp.full(3, -100.0)}}
@@ -187,6 +189,7 @@ def test_neighbors_are_exact_and_equal_ones_come_in_their_order():
         nearest(queries, vectors[:, :4])
 
 
+@pytest.mark.slow
 def test_the_vector_of_an_image_is_what_the_head_reads():
     params, stats = drawn(SMALL)
     images = np.random.default_rng(1).normal(size=(5, *SHAPE))

@@ -124,6 +124,7 @@ def test_gradcam_before_a_global_mean_is_the_class_activation_map():
     assert close(gradcam(CAM, params, stats, x, CLASSES, "act2", kind="gradcam++")["act2"], expected)
 
 
+@pytest.mark.slow
 def test_gradcam_at_every_stage_is_that_of_each_alone_and_its_definition():
     params, stats, x = drawn(CAM)
     ours = gradcam(CAM, params, stats, x, CLASSES, "stages")
@@ -141,6 +142,7 @@ def test_gradcam_at_every_stage_is_that_of_each_alone_and_its_definition():
     assert close(ours["act1"], gradcam(CAM, params, stats, x, CLASSES, "act1")["act1"])
 
 
+@pytest.mark.slow
 def test_gradcam_plus_plus_is_equation_19_at_a_layer_with_gradients_of_every_kind():
     params, stats, x = drawn(CAM)
     features = np.asarray(run(CAM, params, stats, x)[1]["act1"])
@@ -180,6 +182,7 @@ def test_integrated_gradients_are_complete_and_the_middle_of_each_step_counts():
     assert close(made.attributions, weights * x**3 * (1 - 1 / 36))
 
 
+@pytest.mark.slow
 def test_folding_batch_norm_changes_no_explanation():
     params, stats, x = drawn(CAM)
     folded, fewer, rest = rewrite.fold_batch_norm(CAM, params, stats)
@@ -199,6 +202,7 @@ def test_gradient_times_image_is_the_logit_of_a_homogeneous_network():
     assert close(integrated_gradients(HOMOGENEOUS, params, stats, x, CLASSES, steps=2).attributions, gradient * x)
 
 
+@pytest.mark.slow
 def test_a_projection_is_linear_in_its_activation_and_of_a_dead_unit_it_is_zero():
     params, stats, x = drawn(HOMOGENEOUS)
     activations = np.asarray(np.asarray(run(HOMOGENEOUS, params, stats, x)[1]["block"]))
@@ -234,6 +238,7 @@ def test_what_guided_and_deconvnet_send_back_is_what_they_say():
             assert close(rectified(net, params, stats, x, CLASSES, rule), sent), rule
 
 
+@pytest.mark.slow
 def test_the_rules_agree_where_all_weights_are_positive():
     params, stats, x = drawn(HOMOGENEOUS, positive=True)
     gradient = saliency(HOMOGENEOUS, params, stats, x, CLASSES)
@@ -277,6 +282,7 @@ def test_nothing_outside_of_the_receptive_field_counts_and_all_inside_does():
     assert (drops[:, ~inside] == 0).all() and (drops[:, inside] != 0).any()
 
 
+@pytest.mark.slow
 def test_the_map_of_a_moved_image_is_the_moved_map():
     net = seq(conv1=Conv(4), act1=Act(), pool=Pool("max", 2), conv2=Conv(4), act2=Act(), gap=GlobalPool(), fc=Dense(3))
     params, stats, x = drawn(net, (16, 16, 2), 1)
@@ -287,6 +293,7 @@ def test_the_map_of_a_moved_image_is_the_moved_map():
     assert close(np.roll(one, (1, 2), (1, 2)), other) and np.ptp(one) > 1e-3
 
 
+@pytest.mark.slow
 def test_equal_classes_have_equal_maps_and_a_constant_added_to_all_logits_changes_none():
     params, stats, x = drawn(CAM)
     kernel = params["fc"]["kernel"]
@@ -299,6 +306,7 @@ def test_equal_classes_have_equal_maps_and_a_constant_added_to_all_logits_change
         assert close(saliency(CAM, params, stats, x, score), saliency(CAM, raised, stats, x, score))
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_log_probability_is_softmaxs_and_that_of_a_probability_vanishes_near_one():
     params, stats, x = drawn(CAM)
     shares = jax.nn.softmax(np.asarray(run(CAM, params, stats, x)[0]))
@@ -311,6 +319,7 @@ def test_the_gradient_of_a_log_probability_is_softmaxs_and_that_of_a_probability
     assert abs(saliency(CAM, sure, stats, x, Probability(1))).max() < 1e-12 < abs(rows[1]).max()
 
 
+@pytest.mark.slow
 def test_the_effective_field_of_uniform_kernels_has_the_binomials_variance():
     depth, size = 4, 3
     net = seq(*(Conv(1, size) for _ in range(depth)))
@@ -336,6 +345,7 @@ def test_maps_are_enlarged_between_the_centers_of_their_places():
     assert close(enlarge(jnp.asarray(maps), size)[0], expected)
 
 
+@pytest.mark.slow
 def test_scores_of_many_units_are_each_images_own():
     params, stats, x = drawn(CAM)
     maps = np.asarray(np.asarray(run(CAM, params, stats, x)[1]["conv2"]))
@@ -357,6 +367,7 @@ def test_the_last_features_are_before_the_pool_and_no_auxiliary_heads():
     assert {path for path in places(jaxcnn.create("googlenet"), (224, 224, 3), used=True) if "aux" in path} == set()
 
 
+@pytest.mark.slow
 def test_before_an_activation_stands_what_it_takes():
     params, stats, x = drawn(HOMOGENEOUS)
     before = jaxcnn.apply(before_activation(HOMOGENEOUS, "block"), params, stats, x)[0]
@@ -398,6 +409,7 @@ def test_what_cannot_be_explained_gets_a_sentence(what: str):
         ask((TANH, *drawn(TANH)))
 
 
+@pytest.mark.slow
 def test_what_stands_behind_a_unit_may_be_any_activation():
     late = seq(conv1=Conv(2), act1=Act(), conv2=Conv(2), act2=Act("tanh"), gap=GlobalPool(), fc=Dense(3))
     params, stats, x = drawn(late)

@@ -73,6 +73,7 @@ def test_the_five_most_probable_classes_are_sorted_and_the_right_one_is_marked()
     )
 
 
+@pytest.mark.slow
 def test_panels_of_any_names_are_drawn_to_the_same_bytes():
     pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
     panels = [
@@ -96,7 +97,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
 
 
-LONG = ("explanations", "units", "classes", "patterns")  # seconds, most of them to compile
+LONG = ("explanations", "units", "classes", "patterns", "fooled", "neighbors")  # seconds, most of them to compile
 ASKED = Asked(("gradcam",), steps=2, channels=(1, 3))
 
 
