@@ -120,6 +120,8 @@ class TrainConfig:
     """Write what metrics.jsonl and steps.jsonl hold for TensorBoard too: tensorboard --logdir results"""
     checkpoint_every: int = 0
     """Steps between checkpoints within an epoch, besides the one at its end. 0 means none."""
+    keep_epochs: tuple[int, ...] = ()
+    """Epochs whose checkpoints stay, in checkpoints/epochs, for `jaxcnn visualize --show evolution`: 1 2 5 10."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -156,6 +158,7 @@ class TrainConfig:
             not self.patience or self.data.validation_fraction,
             "patience needs validation images: give data.validation_fraction, for example 0.1",
         )
+        require(min(self.keep_epochs, default=1) >= 1, f"keep_epochs are numbers from 1, not {self.keep_epochs}")
         for name in "checkpoint_every", "log_every":
             require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
         latest = max(train_sizes(self.data.train_sizes), default=0)

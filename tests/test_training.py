@@ -33,6 +33,7 @@ from jaxcnn.data.pixels import normalize
 from jaxcnn.host.errors import InputError
 from jaxcnn.training import devices, loop
 from jaxcnn.training import run as runs
+from jaxcnn.training.epochs import kept_epochs
 from jaxcnn.training.loop import Diverged, fit, train
 from jaxcnn.training.run_folder import fingerprint, read_metrics
 from jaxcnn.training.trained import trained
@@ -190,6 +191,19 @@ loop.fit({config!r}, results={str(tmp_path)!r})
     assert 12 <= kept[-1] < 21
     result = run(config, tmp_path, resume=True)
     assert result["params_sha256"] == unbroken[0]["params_sha256"]
+
+
+def test_the_networks_of_chosen_epochs_are_kept(unbroken, tmp_path):
+    config = replace(SMALL, keep_epochs=(1, SMALL.epochs))
+    result = run(config, tmp_path)
+    assert result["params_sha256"] == unbroken[0]["params_sha256"]
+    found = trained(tmp_path / "small")
+    kept = kept_epochs(tmp_path / "small", found.net, found.facts.input)
+    assert list(kept) == [1, SMALL.epochs] and SMALL.epochs > 2
+    first, last = (fingerprint(*arrays) for arrays in kept.values())
+    assert first != last == result["params_sha256"]
+    with pytest.raises(InputError, match="has kept no epochs: train with --keep-epochs"):
+        kept_epochs(unbroken[1], found.net, found.facts.input)
 
 
 def test_a_finished_run_can_be_resumed_and_only_evaluates(unbroken, tmp_path):

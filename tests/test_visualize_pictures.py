@@ -97,7 +97,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
 
 
-LONG = ("explanations", "units", "classes", "patterns", "fooled", "neighbors")  # seconds, most of them to compile
+LONG = ("explanations", "units", "classes", "patterns", "evolution", "fooled", "neighbors")  # seconds
 ASKED = Asked(("gradcam",), steps=2, channels=(1, 3))
 
 
@@ -107,7 +107,8 @@ ASKED = Asked(("gradcam",), steps=2, channels=(1, 3))
 def test_every_view_tells_what_it_shows(name, subject, images):
     shown = Shown(images[:2], ("one", "two"), np.array([0, 6]))
     examples = Examples(images, np.arange(5))
-    view = VIEWS[name](subject, shown, Asked(**(vars(ASKED) | {"examples": examples})))
+    epochs = {epoch: jaxcnn.init(NET, jax.random.key(epoch), SHAPE) for epoch in (2, 5)}
+    view = VIEWS[name](subject, shown, Asked(**(vars(ASKED) | {"examples": examples, "epochs": epochs})))
     assert len(view.panels) % view.columns == 0 or name == "units"
     assert view.sentences and view.title and view.numbers
     for panel in view.panels:
@@ -118,6 +119,9 @@ def test_every_view_tells_what_it_shows(name, subject, images):
         assert (
             len(view.panels) == 6 and "gradcam of" in view.sentences[0] and "at act2, 6x6 places" in view.sentences[0]
         )
+    if name == "evolution":
+        assert len(view.panels) == 8 and view.panels[2].title == "channel 1, epoch 5"
+        assert "values_2" in view.numbers and view.numbers["images_5"].shape == (5,)
     if name == "patterns":
         assert [sentence.partition(":")[0] for sentence in view.sentences] == ["act2[1]", "act2[3]"]
 
@@ -189,6 +193,7 @@ def test_the_command_writes_a_picture_and_its_numbers_and_says_what_they_show(vi
         (["image.png", "--show", "filters"], "--show filters takes no images, but image.png is given"),
         (["--show", "patterns"], "patterns are looked for in the training images of a run"),
         (["image.png", "--show", "maps", "--channels", "99"], "there is no channel 99 of layer 'act1'"),
+        (["--show", "evolution"], "evolutions are looked for in the training images of a run"),
         (["image.png", "--output", "a.jpg"], "which ends in .png, not a.jpg"),
         (["image.png", "--output", "no/a.png"], "--output no/a.png is in a folder that there is not"),
         (["image.png", "--epsilon", "0"], "--epsilon must be at least 1, not 0"),

@@ -12,18 +12,20 @@ from tyro.conf import Positional, arg
 from jaxcnn.commands.classifier import Classifier, ClassifierOptions, images_of
 from jaxcnn.commands.command import Command
 from jaxcnn.commands.flags import Flag
+from jaxcnn.commands.restored import found
 from jaxcnn.host.errors import InputError, input_errors
 
 if TYPE_CHECKING:
     from jaxcnn.data import Dataset
+    from jaxcnn.layout import Params
     from jaxcnn.visualize.views import Asked, Shown, View
 
-NAMES = Literal["explanations", "maps", "filters", "units", "classes", "fooled", "patterns", "neighbors"]
+NAMES = Literal["explanations", "maps", "filters", "units", "classes", "fooled", "patterns", "evolution", "neighbors"]
 METHODS = Literal[
     "saliency", "integrated_gradients", "guided", "deconvnet", "gradcam", "gradcam++", "hirescam", "occlusion"
 ]
 OF_IMAGES = ("explanations", "maps", "fooled", "neighbors")
-OF_EXAMPLES = ("patterns", "neighbors")
+OF_EXAMPLES = ("patterns", "evolution", "neighbors")
 TESTED = 4  # test images that are shown where none is named
 
 
@@ -40,6 +42,7 @@ class Visualize(ClassifierOptions, Command):
       classes       the same of classes, without and with a price of ink
       fooled        changes of some steps of 8 bits that turn images
       patterns      training images that channels respond to the most
+      evolution     the same after each epoch that was kept (--keep-epochs)
       neighbors     training images nearest to images in the last hidden layer
     """
 
@@ -151,13 +154,21 @@ class Visualize(ClassifierOptions, Command):
                 raise InputError(f"--show {self.show} takes no images, but {self.images[0]} is given")
             return Shown(np.zeros((0, *classifier.shape), np.uint8), ())
         if self.images:
-            found = list(images_of(self.images, classifier.read))
-            return Shown(np.stack([image for _, image in found]), [str(path) for path, _ in found])
+            pairs = list(images_of(self.images, classifier.read))
+            return Shown(np.stack([image for _, image in pairs]), [str(path) for path, _ in pairs])
         if dataset is None:
             raise InputError("visualize needs an image after the network")
         some = dataset.limited(TESTED).test
         places = np.linspace(0, len(dataset.test.labels) - 1, len(some.labels), dtype=int)
         return Shown(some.images, [f"test image {number}" for number in places], some.labels)
+
+    def _epochs(self, classifier: Classifier) -> dict[int, tuple[Params, Params]] | None:
+        """The networks of a run's kept epochs, where they are to be shown."""
+        from jaxcnn.training.epochs import kept_epochs
+
+        if self.show != "evolution" or self.weights:
+            return None
+        return kept_epochs(found(self.folder), classifier.net, classifier.shape)
 
     def _asked(self, classifier: Classifier, dataset: Dataset | None) -> Asked:
         from jaxcnn.visualize.views import Asked, Examples
@@ -166,7 +177,7 @@ class Visualize(ClassifierOptions, Command):
         examples = Examples(dataset.train.images, dataset.train.labels) if dataset else None
         return Asked(
             self.methods, chosen, self.at, self.channels, self.window, self.epsilon, self.ink, self.steps,
-            not self.unchecked, self.seed, examples, self.smooth,
+            not self.unchecked, self.seed, examples, self.smooth, self._epochs(classifier),
         )  # fmt: skip
 
 

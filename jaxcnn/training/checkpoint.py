@@ -33,6 +33,11 @@ def folders(run: Path) -> tuple[Path, Path]:
     return run / "checkpoints" / "last", run / "checkpoints" / "best"
 
 
+def epochs(run: Path) -> Path:
+    """Where the run in a folder keeps the checkpoints of chosen epochs."""
+    return run / "checkpoints" / "epochs"
+
+
 def places(folder: Path) -> list[Path]:
     """The complete checkpoints in a folder, the newest first, damaged or not."""
     found = [path for path in Path(folder).glob("[0-9]*") if path.name.isdecimal() and manifest.sealed(path)]

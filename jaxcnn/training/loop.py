@@ -72,8 +72,9 @@ def train(
 
     The folder holds config.json, metrics.jsonl (one line an epoch), result.json, curves.png, confusion_matrix.png and
     checkpoints/last; README.md beside this file tells in what order. With `data.validation_fraction` there is
-    checkpoints/best too, the best epoch by the validation images, and the figures of result.json are its. A resumed run
-    ends in the same bits as an unbroken one. A loop that is left by `break` leaves a run that can be resumed.
+    checkpoints/best too, the best epoch by the validation images, and the figures of result.json are its; with
+    `keep_epochs`, checkpoints/epochs. A resumed run ends in the same bits as an unbroken one. A loop that is left by
+    `break` leaves a run that can be resumed.
 
     Args:
       config: what to train, on what, how.
@@ -149,6 +150,7 @@ def _train(
     with (
         writer(last_folder, keep=2) as last,
         writer(best_folder, keep=1) if run.plan.dataset.validation else nullcontext() as best,
+        writer(checkpoint.epochs(run.folder), len(config.keep_epochs)) if config.keep_epochs else nullcontext() as kept,
         reporting(console, config.task, epochs, total, run.done, run.judge) as report,
     ):
         if run.done:
@@ -158,7 +160,7 @@ def _train(
                 break
             with closing(profiler.batches(run, epoch, run.done - epoch * run.plan.steps_per_epoch)) as batches:
                 _train_epoch(run, epoch, batches, stops, last, report)
-            _finish_epoch(run, epoch, last, best, report)
+            _finish_epoch(run, epoch, last, best, kept, report)
             enough = yield run.rows[-1]
             if stops:
                 raise _interrupted(run, stops)
@@ -234,7 +236,9 @@ def _interrupted(run: Run, stops: list[int]) -> Interrupted:
     return Interrupted(f"{name}: stopped and saved at step {run.done} in {run.folder}", 128 + stops[0])
 
 
-def _finish_epoch(run: Run, epoch: int, last: Writer, best: Writer | None, report: Reporter) -> None:
+def _finish_epoch(
+    run: Run, epoch: int, last: Writer, best: Writer | None, kept: Writer | None, report: Reporter
+) -> None:  # fmt: skip
     config = run.plan.config
     row: dict[str, Any] = {"epoch": epoch + 1, "step": run.done} | of_split("train", run.metrics())
     run.require_finite(last)
@@ -248,6 +252,8 @@ def _finish_epoch(run: Run, epoch: int, last: Writer, best: Writer | None, repor
     last.wait_until_finished()  # figures of two epochs say that a checkpoint was whole
     write_metrics(run.folder, run.rows)
     run.log(row)
+    if kept and epoch + 1 in config.keep_epochs:
+        run.save(kept, last)  # first: what is stopped in between does this epoch again
     run.save(last, last)
     if best and run.best() == epoch + 1:
         run.save(best, last)

@@ -36,6 +36,11 @@ class Subject(NamedTuple):
         """Images uint8 (N, H, W, C) as what the network takes."""
         return self.prepare(jnp.asarray(images / 255, jax.dtypes.canonicalize_dtype(float)))
 
+    def of_bytes(self) -> Prepare:
+        """From images uint8 to what the network takes, for inside of a compiled function."""
+        prepare = self.prepare
+        return lambda images: prepare(images / 255)
+
     def shares(self, images: np.ndarray) -> np.ndarray:
         """The probability of every class for images uint8, (N, K)."""
         return np.asarray(jax.nn.softmax(_logits(self.net, self.params, self.batch_stats, self.take(images))))

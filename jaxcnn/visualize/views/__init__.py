@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from jaxcnn.visualize.subject import Subject
+from jaxcnn.visualize.views.evolution import evolution
 from jaxcnn.visualize.views.examples import neighbors, patterns
 from jaxcnn.visualize.views.explanations import explanations
 from jaxcnn.visualize.views.filters import filters
@@ -19,6 +20,7 @@ VIEWS: dict[str, Callable[[Subject, Shown, Asked], View]] = {
     "classes": classes,
     "fooled": fooled,
     "patterns": patterns,
+    "evolution": evolution,
     "neighbors": neighbors,
 }
 """Every view by its name."""

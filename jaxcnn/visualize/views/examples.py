@@ -23,11 +23,11 @@ def patterns(subject: Subject, shown: Shown, asked: Asked) -> View:
     After Zeiler and Fergus 2014, figure 2. Raises ValueError without training images, for a layer without maps, and for
     another activation than relu before it.
     """
-    examples = _needed(asked, "patterns")
+    examples = examples_needed(asked, "patterns")
     path = stages(subject.net, subject.shape)[-1] if asked.at is None else asked.at
     channels = channels_of(subject, asked, path, ROWS)
     network = subject.net, subject.params, subject.batch_stats
-    prepare = lambda images: subject.prepare(images / 255)  # noqa: E731
+    prepare = subject.of_bytes()
     best = strongest(*network, examples.images, path, STRONGEST, prepare=prepare)
     panels: list[Panel] = []
     sentences = []
@@ -42,7 +42,7 @@ def patterns(subject: Subject, shown: Shown, asked: Asked) -> View:
             name = subject.name(examples.labels[best.images[channel, number]])
             row += [
                 Picture(image, f"{path}[{channel}]", f"{value:.3g}: {name}", box=found.boxes[0]),
-                _projected(found.projections[0], found.boxes[0]),
+                projected(found.projections[0], found.boxes[0]),
             ]
         panels += row
         names = [subject.name(label) for label in examples.labels[best.images[channel]]]
@@ -57,9 +57,9 @@ def neighbors(subject: Subject, shown: Shown, asked: Asked) -> View:
     After Krizhevsky et al. 2012, figure 4. Raises ValueError without images, or for a network without a head.
     """
     image_needed(shown, "a neighbor")
-    examples = _needed(asked, "neighbors")
+    examples = examples_needed(asked, "neighbors")
     network = subject.net, subject.params, subject.batch_stats
-    prepare = lambda images: subject.prepare(images / 255)  # noqa: E731
+    prepare = subject.of_bytes()
     queries, vectors = (hidden(*network, images, prepare=prepare) for images in (shown.images, examples.images))
     found = nearest(queries, vectors, NEAREST)
     panels: list[Panel] = []
@@ -76,13 +76,15 @@ def neighbors(subject: Subject, shown: Shown, asked: Asked) -> View:
     return View(panels, 1 + found.indices.shape[1], title, sentences, found._asdict(), 1.3)
 
 
-def _projected(projection: np.ndarray, box: list[tuple[int, int]]) -> Picture:
+def projected(projection: np.ndarray, box: list[tuple[int, int]], title: str = "projected") -> Picture:
+    """What is projected into a box, around gray."""
     (top, bottom), (left, right) = box
     scaled = around_gray(projection[top:bottom, left:right])
-    return Picture(scaled.pixels, "projected", f"gray 0, white {scaled.limit:.2g}")
+    return Picture(scaled.pixels, title, f"gray 0, white {scaled.limit:.2g}")
 
 
-def _needed(asked: Asked, what: str) -> Examples:
+def examples_needed(asked: Asked, what: str) -> Examples:
+    """The training images. Raises ValueError where there are none."""
     if asked.examples is None:
         raise ValueError(f"{what} are looked for in the training images of a run, and published weights have none here")
     return asked.examples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxcnn.charts.panels import WIDTH, Bars, Panel, Picture
 from jaxcnn.host.text import printable
+from jaxcnn.layout import Params
 from jaxcnn.visualize.paths import image_at
 from jaxcnn.visualize.subject import Subject
 
@@ -47,6 +48,7 @@ class Asked:
     seed: int = 0
     examples: Examples | None = None
     smooth: float = 0.0
+    epochs: Mapping[int, tuple[Params, Params]] | None = None  # arrays of the network after some epochs
 
 
 class View(NamedTuple):
