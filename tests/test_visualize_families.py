@@ -21,7 +21,7 @@ from jaxcnn.visualize.scores import Unit
 from jaxcnn.zoo import NETWORKS
 
 OPTIONS = {"integrated_gradients": {"steps": 2}, "occlusion": {"window": 14, "stride": 14}}
-pytestmark = pytest.mark.slow  # seconds for each family, most of them to compile
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # up to minutes for a family, to compile eleven programs
 every_family = pytest.mark.parametrize("family", smallest_of_each_family())
 
 
