@@ -187,6 +187,7 @@ def test_the_command_writes_a_picture_and_its_numbers_and_says_what_they_show(vi
     [
         ([], "visualize needs an image after the network"),
         (["nothing.png"], "there is no image nothing.png"),
+        (["image.png"] * 33, "one picture shows at most 32 images"),
         (["image.png", "--of", "clas 3"], "there is no class 'clas 3'; did you mean 'class 3'?"),
         (["image.png", "--at", "act9"], "no layer is called 'act9'; did you mean 'act2'?"),
         (["image.png", "--methods", "occlusion", "--window", "13"], "a window of 13x13 is larger than images of 12x12"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,6 +27,7 @@ METHODS = Literal[
 ]
 OF_IMAGES = ("explanations", "maps", "fooled", "neighbors")
 OF_EXAMPLES = ("patterns", "evolution", "neighbors")
+MOST = 32  # images of one picture
 TESTED = 4  # test images that are shown where none is named
 
 
@@ -154,7 +156,9 @@ class Visualize(ClassifierOptions, Command):
                 raise InputError(f"--show {self.show} takes no images, but {self.images[0]} is given")
             return Shown(np.zeros((0, *classifier.shape), np.uint8), ())
         if self.images:
-            pairs = list(images_of(self.images, classifier.read))
+            pairs = list(islice(images_of(self.images, classifier.read), MOST + 1))
+            if len(pairs) > MOST:
+                raise InputError(f"one picture shows at most {MOST} images: give fewer, or a smaller folder")
             return Shown(np.stack([image for _, image in pairs]), [str(path) for path, _ in pairs])
         if dataset is None:
             raise InputError("visualize needs an image after the network")

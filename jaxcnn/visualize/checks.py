@@ -171,10 +171,13 @@ def _curves(
     size = x.shape[1] * x.shape[2]
     gray = jnp.broadcast_to(x.mean((1, 2), keepdims=True), x.shape)
 
-    def at(number: Array) -> Array:
-        first = (rankings * steps < number * size).reshape(len(rankings), *x.shape[:3], 1)
-        pairs = jnp.stack([jnp.where(first, gray, x), jnp.where(first, x, gray)], 1)
-        return jax.vmap(jax.vmap(lambda images: score(forward(net, params, batch_stats, images))))(pairs)
+    def mean(ranking: Array) -> Array:
+        def at(number: Array) -> Array:
+            first = (ranking * steps < number * size).reshape(*x.shape[:3], 1)
+            pair = jnp.stack([jnp.where(first, gray, x), jnp.where(first, x, gray)])
+            return jax.vmap(lambda images: score(forward(net, params, batch_stats, images)))(pair)
 
-    scores = jax.lax.map(at, jnp.arange(steps + 1))
-    return (scores[0] / 2 + scores[1:-1].sum(0) + scores[-1] / 2) / steps
+        scores = jax.lax.map(at, jnp.arange(steps + 1))
+        return (scores[0] / 2 + scores[1:-1].sum(0) + scores[-1] / 2) / steps
+
+    return jax.lax.map(mean, rankings)
