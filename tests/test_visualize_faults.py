@@ -58,6 +58,10 @@ FAULTS = {
         "ops/activation.py", "lambda x, dy: jnp.maximum(dy, jnp.zeros_like(dy))",
         "lambda x, dy: jnp.where((x > 0) & (dy > 0), dy, jnp.zeros_like(dy))", RULES,
     ),
+    "a tie sent to the last place of its window": Fault(
+        "ops/pool.py", "greater = ~(value <= best) & (best == best)", "greater = ~(value < best) & (best == best)",
+        f"{METHODS}::test_the_deconvnet_of_a_window_of_zeros_goes_to_its_first_place",
+    ),
     "both ends of the line": Fault(
         "visualize/gradients.py", "share = (number.astype(x.dtype) + 0.5) / steps",
         "share = number.astype(x.dtype) / max(steps - 1, 1)",
@@ -130,7 +134,7 @@ def copied(tmp_path_factory) -> Path:
 
 
 def outcome(folder: Path, test: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(folder)}
+    environment = os.environ | {"PYTHONPATH": str(folder), "JAXCNN_NATIVE": "0"}  # by the code that is broken
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "", f"tests/{test}"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 

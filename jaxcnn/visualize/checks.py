@@ -52,7 +52,7 @@ class Checks(NamedTuple):
     def warnings(self, index: int) -> list[str]:
         """What should be read beside the map of an image."""
         found = []
-        if (same := float(np.nan_to_num(self.randomization[-1, index]))) > ALIKE:
+        if abs(same := float(np.nan_to_num(self.randomization[-1, index]))) > ALIKE:
             found.append(f"the map hardly depends on what was learned: {same:.2f} like that of random weights")
         if self.completeness is not None and abs(self.completeness[index]) > 0.05:
             found.append(f"its sum lacks {self.completeness[index]:.1%} of what it promises: take more steps")
@@ -81,7 +81,7 @@ def check(
         raise ValueError(f"shares of the layers are above 0 and at most 1, not {tuple(shares)}")
     if steps < 1:
         raise ValueError(f"a curve has at least 1 step, not {steps}")
-    maps, edges, size = explanation.map, sobel(np.asarray(x)), len(x)
+    maps, edges = explanation.map, sobel(np.asarray(x))
     drawn, order, ties = jax.random.split(key, 3)
     orders = [maps, edges, *(_moved(maps, each) for each in jax.random.split(order, MOVES))]
     rankings = [_ranked(values, tie) for values, tie in zip(orders, jax.random.split(ties, len(orders)), strict=True)]
@@ -91,7 +91,7 @@ def check(
     ]
     return Checks(
         _completeness(explanation), np.stack(similar),
-        _curve(curves[:, 0]), _curve(curves[:, 1]), correlation(np.abs(maps), edges).reshape(size),
+        _curve(curves[:, 0]), _curve(curves[:, 1]), correlation(np.abs(maps), edges),
     )  # fmt: skip
 
 
