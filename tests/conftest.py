@@ -6,6 +6,7 @@ Rank promotion stays allowed here; that the library does without it is seen in t
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import jax
@@ -23,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     is compiled once for all workers, the processes that tests start, and the next run of the tests: JAX's own key
     (program, flags, version, machine) tells programs apart.
     """
-    if config.option.markexpr == "not slow":
+    if "slow" not in config.option.markexpr.replace("not slow", ""):
         os.environ.setdefault("XLA_FLAGS", QUICKLY_COMPILED)
     if not config.pluginmanager.has_plugin("cacheprovider"):  # -p no:cacheprovider
         return
@@ -35,6 +36,20 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, value in settings.items():
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the cases of a test marked `every(n)`, all but every n-th are thorough."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("every")
+        if mark is None or item.get_closest_marker("slow"):
+            continue
+        name = item.nodeid.partition("[")[0]
+        if seen[name] % mark.args[0]:
+            item.add_marker(pytest.mark.thorough)
+        seen[name] += 1
 
 
 @pytest.fixture

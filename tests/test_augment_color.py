@@ -150,6 +150,7 @@ ALL = [
 ]
 
 
+@pytest.mark.every(7)
 @pytest.mark.parametrize("words", ALL)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_example_alone_is_what_it_is_in_a_batch(words: str, dtype: str):
@@ -175,9 +176,12 @@ def test_with_probability_zero_nothing_happens(words: str):
 @pytest.mark.parametrize("words", ALL)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_dtype_and_no_rank_is_promoted(words: str, dtype: str, float64):
+    """It is seen when they are traced."""
     images = jnp.asarray((PHOTOGRAPHS[:, :14, :16] / (1 if dtype == "uint8" else 255)).astype(dtype))
+    chosen = Augmentation.parse(words.split())
     with jax.numpy_rank_promotion("raise"):
-        assert augment(images, jnp.arange(2), epoch_key(0, 1), Augmentation.parse(words.split())).dtype == dtype
+        changed = jax.eval_shape(lambda images: augment(images, jnp.arange(2), epoch_key(0, 1), chosen), images)
+    assert changed.dtype == dtype
 
 
 WRONG = {

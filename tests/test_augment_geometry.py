@@ -124,6 +124,7 @@ def test_neutral_numbers_change_nothing(name: str, program: str):
     np.testing.assert_array_equal(same, image)
 
 
+@pytest.mark.every(2)
 @both_ways
 @pytest.mark.parametrize(
     "kind", [EVERYTHING, ResizedCrop(size=(20, 30), scale=(0.3, 0.8))], ids=lambda kind: kind.kind()
@@ -148,6 +149,7 @@ def test_inside_shard_map_it_is_the_same():
     assert np.abs(np.asarray(jax.jit(mapped)(images, ids)).astype(int) - jax.jit(run)(images, ids)).max() <= 2
 
 
+@pytest.mark.every(2)
 @every_kind
 def test_floating_point_images_are_changed_alike(kind: Augmentation):
     """Up to the rounding of bytes: half a level, and after the first direction of resizing another half."""
@@ -159,6 +161,7 @@ def test_floating_point_images_are_changed_alike(kind: Augmentation):
     assert np.abs(np.asarray(of_floats) * 255 - np.asarray(of_bytes)).max() <= 1
 
 
+@pytest.mark.every(2)
 @every_kind
 def test_masks_and_boxes_follow_their_images(kind: Augmentation):
     """Of a white rectangle: the mask is 1 where the image stays white, 0 where it is black, also around it."""
@@ -226,6 +229,7 @@ def torchvisions_box(numbers: np.random.Generator, height: int, width: int, scal
     return (height - high) // 2, (width - wide) // 2, high, wide
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("shape", "scale", "ratio"),
     [

@@ -275,6 +275,7 @@ def test_autoaugment_draws_any_pair_and_does_each_part_with_its_probability(name
         assert abs(got[what] - often) <= 5 * np.sqrt(often), what
 
 
+@pytest.mark.thorough
 def test_augmix_draws_chains_and_weights():
     drawn = draws(AugMix(), 6000)
     assert drawn["operation"].shape == (6000, 3, 3)
@@ -294,6 +295,7 @@ def test_augmix_draws_chains_and_weights():
     assert {*(draws(AugMix(depth=2), 50)["operation"] != O.IDENTITY).sum(-1).ravel()} == {2}
 
 
+@pytest.mark.thorough
 def test_augmix_is_the_weighted_mean_of_its_chains():
     mix, image = AugMix(), jnp.asarray(PHOTOGRAPHS[0])
     drawn = mix.sample(jax.random.key(5), SHAPE)
@@ -367,6 +369,7 @@ ALL = ["randaugment=2,9", "trivialaugment", "autoaugment=svhn", "augmix", "timm 
 SLOWLY_ALL = [ALL[0], *(pytest.param(words, marks=pytest.mark.slow) for words in ALL[1:])]
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("words", SLOWLY_ALL)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_example_alone_is_what_it_is_in_a_batch(words: str, dtype: str):

@@ -20,6 +20,7 @@ NETS: dict[str, Graph] = {
 }
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", NETS)
 def test_gradients_in_bfloat16_are_those_in_float32_rounded(name):
     """What the sums add up is rounded to 8 bits, each number some times by at most 2^-8 of it, and so is the result;

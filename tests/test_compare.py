@@ -50,6 +50,7 @@ def test_seeds_are_runs_of_their_own_and_their_spread_is_told(runs):
     assert summary["test_accuracy"]["deviation"] == pytest.approx(np.std(values, ddof=1))
 
 
+@pytest.mark.thorough
 def test_seeds_go_on_in_the_middle(runs, tmp_path):
     epochs = train(replace(SMALL, name="a_seed0"), results=tmp_path, console=QUIET)
     next(epochs)

@@ -47,6 +47,7 @@ def gradients(case: Convolution):
     return gradients_of(lambda x, h: ops.conv(x, h, **case.options), *case.inputs())
 
 
+@pytest.mark.every(2)
 @every_setting
 def test_input_gradient_is_what_every_product_of_the_forward_sum_hands_back(case: Convolution):
     _, kernel, gradient = case.inputs()
@@ -65,6 +66,7 @@ def test_both_gradients_equal_those_of_jaxs_own_rule(case: Convolution):
     agree_all(gradients(case), expected)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("places", "window", "padding", "expected"),
@@ -169,6 +171,7 @@ def test_gradient_flows_back_through_the_padding(mode):
     agree_all(ours, gradients_of(expected, *case.inputs()))
 
 
+@pytest.mark.every(2)
 @some_settings
 def test_gradient_of_the_gradient_equals_that_of_jaxs_own_rule(case: Convolution):
     x, kernel, _ = map(jnp.asarray, case.inputs())
@@ -266,6 +269,7 @@ def test_forward_mode_is_the_convolution_of_what_moves(case: Convolution):
     agree(moved, case.correlate(along[0], kernel) + case.correlate(x, along[1]))
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     ("channels", "width", "window", "options"),
     [

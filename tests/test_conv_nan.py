@@ -21,6 +21,7 @@ def conv(channels, width, groups, stride):
     return lambda x: ops.conv(x, kernel, stride=stride, padding=1, groups=groups)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("shape", GROUPED, ids=str)
 def test_a_group_that_is_not_finite_leaves_the_others_alone(shape, value):
@@ -34,6 +35,7 @@ def test_a_group_that_is_not_finite_leaves_the_others_alone(shape, value):
     assert not np.isfinite(f(spoiled)[..., : others.start]).any()
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("shape", GROUPED, ids=str)
 def test_a_gradient_that_is_not_finite_comes_back_to_its_own_group(shape, value):
@@ -47,6 +49,7 @@ def test_a_gradient_that_is_not_finite_comes_back_to_its_own_group(shape, value)
     agree(back(spoiled)[0][..., others], back(g)[0][..., others])
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("channels", [1, 3, 8], ids=["one channel", "a few", "many"])
 @pytest.mark.parametrize("grouped", [False, True], ids=["dense", "depthwise"])
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ def mixed_batch(count: int, padding: int) -> Batch:
     return Batch(images[0], labels[0], mask, ids, Others(images[1], labels[1], ids + size))
 
 
+@pytest.mark.thorough
 def test_the_teacher_sees_the_same_mixtures_normalized_as_it_is_used_to_and_does_not_train():
     recipe = replace(RECIPE, augment=(MixUp(1.0),))
     batch, teacher = mixed_batch(6, 2), arrays_of_the_teacher()
@@ -178,6 +179,7 @@ def test_with_share_0_the_bits_are_those_without_a_teacher(teacher, tmp_path):
     assert run(taught(teacher[1], 0.0), tmp_path)["params_sha256"] == teacher[0]["params_sha256"]
 
 
+@pytest.mark.thorough
 def test_a_taught_run_that_is_stopped_ends_in_the_same_bits(teacher, tmp_path):
     place = shutil.copytree(teacher[1], tmp_path / "teacher")
     shown = Console(file=io.StringIO(), width=1000, force_terminal=False)

@@ -58,6 +58,7 @@ def difference(f, point, along, step=1e-5):
     return (np.asarray(f(*ahead)) - np.asarray(f(*behind))) / (2 * step)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_how_a_result_moves_is_its_central_difference(both_ways, name: str):
     f, point, along = at(name)
@@ -70,6 +71,7 @@ def test_how_a_result_moves_is_its_central_difference(both_ways, name: str):
     agree(jax.linearize(f, *point)[1](*along), np.asarray(moved), tolerance=1e-12)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_both_modes_have_the_same_second_derivatives(both_ways, name: str):
     f, point, along = at(name)
@@ -84,6 +86,7 @@ def test_both_modes_have_the_same_second_derivatives(both_ways, name: str):
         agree_all(other, [np.asarray(g) for g in forward_over_reverse])
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_mapped_scanned_and_rematerialized_it_moves_the_same(name: str):
     f, point, along = at(name)
@@ -157,6 +160,7 @@ def check_in_shard_map(name: str) -> None:
     agree(run(x, *others, along_x, *along), np.concatenate([moved(a, *others, d, *along) for a, d in parts]))
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", IN_SHARES)
 def test_inside_shard_map_gradients_are_those_of_the_shares(both_ways, name: str):
     check_in_shard_map(name)

@@ -89,6 +89,7 @@ def test_names_and_shapes_are_those_of_torchvisions_state_dict(name: str):
     assert rule.state_digest(shapes) == goldens("torchvision")[f"{name}/state"]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", marked(OF_TORCHVISION))
 def test_logits_and_inner_activations_are_torchvisions(name: str):
     golden, net = goldens("torchvision"), jaxcnn.create(name)
@@ -134,6 +135,7 @@ SLIPS = {  # what is most easily got wrong, and a network that has it: leaf, rig
 }
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("slip", [pytest.param(slip, marks=marks_of(name)) for slip, (name, *_) in SLIPS.items()])
 def test_a_slip_is_seen(slip: str):
     name, kind, right, wrong = SLIPS[slip]

@@ -25,6 +25,7 @@ HEADS = {"googlenet": ("aux2", "aux1"), "inception_v3": ("AuxLogits",)}
 FAST = {"resnet18", "squeezenet1_1"}  # under 5 s each
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in rule.TRAINED]
 )

@@ -61,6 +61,7 @@ def test_the_probability_is_how_often_images_are_mixed():
     assert abs((share < 1).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / len(KEYS))  # five deviations
 
 
+@pytest.mark.thorough
 def test_of_several_mixtures_one_is_drawn_for_each_image():
     key, ids = epoch_key(0, 0), jnp.arange(30)
     both = (MixUp(), CutMix())

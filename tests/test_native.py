@@ -68,6 +68,7 @@ def worst(one, other) -> float:
     return float(jnp.abs(one - other).max() / jnp.abs(other).max())
 
 
+@pytest.mark.every(4)
 @needs_a_compiler
 @pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("case", CASES, ids=[case.why for case in CASES])
@@ -97,6 +98,7 @@ def assert_same_bits_for_any_number_of_threads(compute, *arrays):
             assert bits(compute, *arrays) == expected
 
 
+@pytest.mark.every(3)
 @needs_a_compiler
 @pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("case", CASES, ids=[case.why for case in CASES])
@@ -200,6 +202,7 @@ def test_pools_are_those_of_xla(pooled_by_xla, why: str, dtype: str):
         assert one.dtype == other.dtype and abs(one - other).max() < 16 * np.finfo(dtype).eps * abs(other).max()
 
 
+@pytest.mark.every(4)
 @needs_a_compiler
 @pytest.mark.parametrize("shape", [(5, 6, 7, 70), (3, 40, 16), (2, 3, 4, 5, 33), (9, 1, 1, 3)])
 def test_sums_over_the_batch_are_those_of_xla(shape: tuple[int, ...]):

@@ -53,6 +53,7 @@ TRANSFORMED = {
 }
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
 @pytest.mark.parametrize("how", TRANSFORMED)
 def test_transformed_it_is_the_plain_function(how: str, compiled: bool):

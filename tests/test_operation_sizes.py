@@ -162,6 +162,7 @@ def test_a_batch_of_which_no_example_counts_moves_no_running_average():
             assert (new["bn"][name] == stats["bn"][name]).all() == stays, (name, mask)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", ALONE)
 def test_a_batch_of_no_examples_goes_through_every_operation(both_ways, name: str):
     y, back = jax.vjp(ALONE[name], X[:0])

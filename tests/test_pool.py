@@ -160,6 +160,7 @@ def test_value_and_gradient_equal_the_loops(case: Window, kind: str):
     agree(dx, back)
 
 
+@pytest.mark.every(2)
 @every_window
 @pytest.mark.parametrize("kind", ["max", "max of ties", "avg"])
 def test_value_and_gradient_equal_those_of_lax(case: Window, kind: str):

@@ -31,6 +31,7 @@ def sees_most_of_the_image(net: Spec, shape: tuple[int, ...]) -> str:
     return max(reversed(areas), key=lambda path: areas[path])  # of equals the last, where branches have met
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     "family",
     [pytest.param(family, marks=[] if family in QUICK else [pytest.mark.slow]) for family in smallest_of_each_family()],

@@ -146,6 +146,7 @@ def in_float64(image: np.ndarray, name: Recoloring, factor: float) -> np.ndarray
     return image
 
 
+@pytest.mark.every(2)
 @each_case
 def test_of_floats_it_is_the_definition_without_rounding(name: Recoloring, factor: float):
     images = PHOTOGRAPHS[:, ::3, ::3] / 255
@@ -173,6 +174,7 @@ AMOUNTS = RANDOM.uniform(-0.5, 2, LISTS.shape).astype(np.float32)
 AMOUNTS = np.where(LISTS == Recoloring.POSTERIZE, RANDOM.integers(0, 9, LISTS.shape), AMOUNTS).astype(np.float32)
 
 
+@pytest.mark.every(3)
 @needs_a_compiler
 @pytest.mark.parametrize("shape", [(40, 53, 3), (40, 53, 1), (3, 3, 3), (2, 5, 3), (1, 1, 3), (1, 70, 1)])
 def test_the_program_and_jax_compute_the_same_bits(shape: tuple[int, int, int]):
@@ -227,6 +229,7 @@ def test_colors_of_other_channels_are_refused(channels: int):
         recolor(jnp.zeros((4, 4, channels), jnp.uint8), jnp.array([1]), jnp.ones(1), [Recoloring.BRIGHTNESS])
 
 
+@pytest.mark.thorough
 @needs_a_compiler
 @pytest.mark.parametrize("shape", [(40, 53, 3), (7, 8, 1), (9, 7, 5)])
 def test_the_program_blurs_as_jax_within_one_level_of_rounding(shape: tuple[int, int, int]):

@@ -112,6 +112,7 @@ def test_a_batch_is_one_call_and_has_the_bits_of_its_images_whatever_the_threads
         np.testing.assert_array_equal(run(images, boxes), whole)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-5), ("bfloat16", 4e-3)])
 def test_floating_point_images_are_not_rounded(dtype: str, tolerance: float):
     """Numbers up to 1, by shares in float32; bfloat16 has 8 bits."""

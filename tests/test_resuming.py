@@ -96,6 +96,7 @@ def test_a_schedule_that_begins_anew_is_for_the_steps_that_are_left(copy, config
         starting_point(copy, config, restart_schedule=True)
 
 
+@pytest.mark.thorough
 def test_a_schedule_that_began_anew_is_the_same_when_the_run_is_stopped_once_more(copy, config, monkeypatch):
     cosine = replace(config, optimizer=OptimizerConfig(SGD(), lr=1e-2, schedule=Cosine()))
     folder = copy.parent / "cosine"

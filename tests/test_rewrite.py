@@ -288,6 +288,7 @@ FOLDS: dict[str, tuple[Spec, int]] = {
 }
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("name", FOLDS)
 def test_a_folded_network_computes_the_same_and_what_cannot_be_folded_stays(name: str):
     net, left = FOLDS[name]
@@ -317,6 +318,7 @@ LARGER = {  # than others of the same blocks: seconds each, hundreds of megabyte
 }  # fmt: skip
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGER else []) for name in jaxcnn.models()]
 )

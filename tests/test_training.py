@@ -121,6 +121,7 @@ def stop_at(monkeypatch, step):
     monkeypatch.setattr(runs, "compiled", compiled)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("stop", [1, 12, 17, 35])
 def test_a_run_stopped_anywhere_resumes_to_the_same_bits(stop, unbroken, tmp_path, monkeypatch):
     """Step 12 ends an epoch; the others fall into one. The stop comes by a real signal."""
@@ -147,6 +148,7 @@ MANY = replace(
 )
 
 
+@pytest.mark.thorough
 def test_with_averages_parts_and_mixtures_it_resumes_to_the_same_bits(tmp_path, monkeypatch):
     whole = run(MANY, tmp_path / "whole")
     folder = tmp_path / "whole" / "small"
@@ -358,6 +360,7 @@ def test_an_update_that_overflows_in_the_last_step_of_an_epoch_is_not_saved_over
     assert "NaN" not in (folder / "metrics.jsonl").read_text() and not (folder / "result.json").exists()
 
 
+@pytest.mark.thorough
 def test_a_run_killed_between_its_two_checkpoints_resumes_to_the_same_bits(tmp_path, monkeypatch):
     """`best` may be ahead of `last` on disk: the two are written by writers of their own."""
     original = loop.Writer.save
@@ -410,6 +413,7 @@ def test_reading_a_checkpoint_leaves_alone_what_another_process_is_writing(unbro
     assert (foreign / "half").exists()
 
 
+@pytest.mark.thorough
 def test_speed_is_measured_when_an_epoch_is_a_single_step(tmp_path):
     assert run(replace(SMALL, batch_size=1024, epochs=2), tmp_path)["images_per_second"] > 0
     rows = [json.loads(line) for line in (tmp_path / "small/metrics.jsonl").read_text().splitlines()]

@@ -195,6 +195,7 @@ def test_a_frozen_layer_comes_out_of_a_run_as_it_was_in_the_file(weights: Path, 
     assert main(["evaluate", str(tmp_path / "small")]) == 0  # without the weights' file or the frozen layers
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_stopped_run_resumes_to_the_same_bits_without_its_weights_too(lost, weights, tmp_path, monkeypatch):
     """Once there is a checkpoint, the file of weights is not needed any more."""
@@ -225,6 +226,7 @@ def test_a_stopped_run_resumes_to_the_same_bits_without_its_weights_too(lost, we
     assert run(config, tmp_path, resume=True)["params_sha256"] == expected["params_sha256"]
 
 
+@pytest.mark.thorough
 def test_a_run_stopped_before_its_first_checkpoint_begins_with_its_weights_again(weights, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt

@@ -16,6 +16,7 @@ TUTORIALS = sorted(FOLDER.glob("[0-9]*.py"))
 each = pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
 
 
+@pytest.mark.every(3)
 @each
 def test_a_tutorial_runs_and_shows_something(tutorial: Path, capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

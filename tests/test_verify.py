@@ -15,7 +15,7 @@ from jaxcnn.commands import main as cli
 from jaxcnn.verify import bounds, ledger, loops, operations
 
 ROOT = Path(__file__).parents[1]
-SAMPLE = 150
+SAMPLE = 90
 NOT_OPERATIONS = {"ACTIVATIONS", "Window", "activation", "per_dimension", "slide", "transposed_window"}
 
 

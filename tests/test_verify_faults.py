@@ -349,6 +349,7 @@ def test_every_operation_has_a_fault():
     assert {fault.operation for fault in FAULTS} | set(IN_PLACE_OF) == set(operations.OPERATIONS)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.operation}: {fault.name}")
 def test_a_fault_turns_the_ledger_red(fault: Fault, monkeypatch):
     right = getattr(ops, fault.operation)

@@ -74,6 +74,7 @@ WAYS = {"program": warp, "jax": plain_warp}
 both_ways = pytest.mark.parametrize("way", [pytest.param("program", marks=needs_a_compiler), "jax"])
 
 
+@pytest.mark.every(2)
 @both_ways
 @pytest.mark.parametrize("shape", SIZES)
 def test_every_pixel_is_the_mean_of_four_of_the_image_or_the_fill(way: str, shape: tuple[int, ...]):
@@ -86,6 +87,7 @@ def test_every_pixel_is_the_mean_of_four_of_the_image_or_the_fill(way: str, shap
         assert got.dtype == np.uint8
 
 
+@pytest.mark.every(2)
 @both_ways
 @pytest.mark.parametrize("shape", SIZES)
 def test_the_nearest_pixel_is_the_nearest(way: str, shape: tuple[int, ...]):

@@ -72,6 +72,7 @@ def test_init_has_exactly_the_shapes_promised_without_computing():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(drawn))
 
 
+@pytest.mark.every(5)
 @every_network
 def test_every_node_has_the_shape_that_the_walk_predicts(name):
     options = {} if name == "alphago_policy" else {"classes": 7}  # that one has a class for each of the 361 places
@@ -87,6 +88,7 @@ def test_every_node_has_the_shape_that_the_walk_predicts(name):
     assert shapes(result.batch_stats) == shapes(stats)
 
 
+@pytest.mark.every(2)
 @every_network_without_a_peer
 def test_logits_and_gradients_are_finite_and_padding_does_not_count(name):
     net, shape = built(name)
