@@ -1,7 +1,7 @@
 """ResNet-50 on ImageNet in 300 epochs, as procedure A2 of Wightman, Touvron and Jegou 2021: 79.8%.
 
-LAMB of rate 5e-3 for batches of 2,048, binary cross-entropy, RandAugment, MixUp and CutMix, each image three times in
-an epoch. On devices that do not hold such a batch, `--accumulate 8` goes through it in parts.
+LAMB of rate 5e-3 for batches of 2,048, binary cross-entropy, RandAugment, MixUp and CutMix, stochastic depth, each
+image three times in an epoch. On devices that do not hold such a batch, `--accumulate 8` goes through it in parts.
 """
 
 from jaxcnn.config import (
@@ -21,6 +21,7 @@ from jaxcnn.data.augment import TimmRandAugment
 config = TrainConfig(
     name="resnet50_imagenet_300",
     network="resnet50",
+    stochastic_depth=0.05,
     task=Classification(binary=True),
     data=DataConfig(
         "tfds:imagenet2012",
