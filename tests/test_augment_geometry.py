@@ -124,7 +124,7 @@ def test_neutral_numbers_change_nothing(name: str, program: str):
     np.testing.assert_array_equal(same, image)
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @both_ways
 @pytest.mark.parametrize(
     "kind", [EVERYTHING, ResizedCrop(size=(20, 30), scale=(0.3, 0.8))], ids=lambda kind: kind.kind()
@@ -149,7 +149,7 @@ def test_inside_shard_map_it_is_the_same():
     assert np.abs(np.asarray(jax.jit(mapped)(images, ids)).astype(int) - jax.jit(run)(images, ids)).max() <= 2
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @every_kind
 def test_floating_point_images_are_changed_alike(kind: Augmentation):
     """Up to the rounding of bytes: half a level, and after the first direction of resizing another half."""

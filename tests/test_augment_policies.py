@@ -369,7 +369,7 @@ ALL = ["randaugment=2,9", "trivialaugment", "autoaugment=svhn", "augmix", "timm 
 SLOWLY_ALL = [ALL[0], *(pytest.param(words, marks=pytest.mark.slow) for words in ALL[1:])]
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("words", SLOWLY_ALL)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_example_alone_is_what_it_is_in_a_batch(words: str, dtype: str):

@@ -388,6 +388,7 @@ def test_a_quick_run_of_steps_writes_its_table(tmp_path, monkeypatch):
     assert "## The first step" in text and "jaxcnn-scan" in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("peer", ["lax", pytest.param("torch", marks=pytest.mark.slow)])
 def test_a_quick_run_of_epochs_writes_its_table(peer: str, tmp_path, monkeypatch):
     """PyTorch's epochs run in a process of their own."""

@@ -51,7 +51,7 @@ def test_resize_is_the_antialiased_triangle(old: tuple[int, int], new: tuple[int
     assert np.abs(resize(image, new) - resized(image, new)).max() <= LEVEL
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("shape", [(40, 60), (60, 40), (41, 77), (300, 33), (33, 300)])
 @pytest.mark.parametrize("size", [(24, 24), (20, 32), (32, 20)])
 def test_crop_keeps_the_middle_of_the_proportions(shape: tuple[int, int], size: tuple[int, int]):

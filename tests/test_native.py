@@ -68,7 +68,7 @@ def worst(one, other) -> float:
     return float(jnp.abs(one - other).max() / jnp.abs(other).max())
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(6)
 @needs_a_compiler
 @pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("case", CASES, ids=[case.why for case in CASES])

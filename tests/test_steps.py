@@ -175,6 +175,7 @@ with native.switched("0"):  # a call of C++ is not cut up: XLA would gather the 
 """
 
 
+@pytest.mark.thorough
 def test_four_devices_train_as_one_does():
     environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
     import os

@@ -48,6 +48,7 @@ def run(tmp_path_factory) -> tuple[dict, Path]:
     return fit(CONFIG, results=folder, console=QUIET), folder / "auto"
 
 
+@pytest.mark.thorough
 def test_a_network_learns_to_copy_its_image(run):
     """Copying nothing, the mean of all pixels, has an error of 1: pixels are normalized."""
     result, folder = run
