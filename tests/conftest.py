@@ -40,11 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the cases of a test marked `every(n)`, all but every n-th are thorough."""
+    """Of the cases of a test marked `every(n)`, all but every n-th are thorough. What is slow is slow, not thorough."""
     seen: Counter[str] = Counter()
     for item in items:
+        if item.get_closest_marker("slow"):
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "thorough"]
+            continue
         mark = item.get_closest_marker("every")
-        if mark is None or item.get_closest_marker("slow"):
+        if mark is None:
             continue
         name = item.nodeid.partition("[")[0]
         if seen[name] % mark.args[0]:
