@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,16 +35,21 @@ def read_trace(folder: Path) -> list[Event]:
     files = sorted(folder.rglob("*.xplane.pb"))
     if not files:
         raise FileNotFoundError("the profiler wrote no trace")
-    events, track = [], 0
-    for plane in ProfileData.from_file(str(files[-1])).planes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of jaxlib's own types; as an error it ends the process
+        return list(_events(ProfileData.from_file(str(files[-1]))))
+
+
+def _events(data: ProfileData) -> Iterator[Event]:
+    track = 0
+    for plane in data.planes:
         for line in plane.lines:
             track += 1
             for event in line.events:
                 stats = {str(name): str(value) for name, value in event.stats}
                 of_program = (stats.get(name, "") for name in ("hlo_op", "hlo_module", "run_id"))
                 named = (plane.name, track, line.name, event.name)
-                events.append(Event(*named, event.start_ns, event.duration_ns, *of_program))
-    return events
+                yield Event(*named, event.start_ns, event.duration_ns, *of_program)
 
 
 def write_trace(file: Path, events: Sequence[Event], labels: Mapping[tuple[str, str], str]) -> None:
