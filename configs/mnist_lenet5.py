@@ -10,7 +10,7 @@ config = TrainConfig(
     network="lenet5",
     data=DataConfig("tfds:mnist", augment=(Affine(10, translate=(0.1, 0.1), scale=(0.9, 1.1)),)),
     optimizer=OptimizerConfig(Muon(weight_decay=0.01), lr=2e-3, schedule=Cosine(), warmup_epochs=1),
-    epochs=30,
+    epochs=60,
     batch_size=128,
     ema=0.999,
 )

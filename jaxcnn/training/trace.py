@@ -37,12 +37,12 @@ def read_trace(folder: Path) -> list[Event]:
         raise FileNotFoundError("the profiler wrote no trace")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of jaxlib's own types; as an error it ends the process
-        return list(_events(ProfileData.from_file(str(files[-1]))))
+        return list(_events(files[-1]))
 
 
-def _events(data: ProfileData) -> Iterator[Event]:
+def _events(file: Path) -> Iterator[Event]:
     track = 0
-    for plane in data.planes:
+    for plane in ProfileData.from_file(str(file)).planes:
         for line in plane.lines:
             track += 1
             for event in line.events:
