@@ -134,8 +134,7 @@ def _own_guarded_step(net: Spec, shape: tuple[int, ...]) -> Callable[[], Any]:
         return state, empty_sums(recipe), Batch(jnp.zeros(shape, jnp.uint8), labels, jnp.ones(shape[0]), ids), rng
 
     given = jax.eval_shape(start, jax.random.key(0))
-    train: Any = compiled(recipe).train
-    return lambda: train.lower(*given)
+    return partial(compiled(recipe).lower, *given)
 
 
 def _flax(net: Spec, shape: tuple[int, ...], training: bool) -> Callable[[], Any]:

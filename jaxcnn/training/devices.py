@@ -25,7 +25,7 @@ class Compiled(NamedTuple):
     eval: Callable[..., Any]
     fetch: Callable[[Split], Callable[..., Batch]]
     everywhere: NamedSharding
-    program: Callable[..., str]  # what `train` was compiled to for such arguments, as text
+    lower: Callable[..., jax.stages.Lowered]  # `train` for such arguments, before it is compiled
 
 
 def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Compiled:
@@ -46,10 +46,10 @@ def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Co
     def train(state: TrainState, sums: Sums, batch: Batch, key: Array, recipe: Recipe = recipe) -> tuple[Any, Any]:
         return step(state, sums, batch, key, recipe=recipe, **lessons)
 
-    def program(
+    def lower(
         state: TrainState, sums: Sums, batch: Batch, key: Array, recipe: Recipe = recipe
-    ) -> str:  # fmt: skip
-        return step.lower(state, sums, batch, key, recipe=recipe, **lessons).compile().as_text() or ""
+    ) -> jax.stages.Lowered:  # fmt: skip
+        return step.lower(state, sums, batch, key, recipe=recipe, **lessons)
 
     evaluate = jax.jit(partial(eval_step, recipe=recipe), out_shardings=everywhere)
-    return Compiled(train, evaluate, fetch, everywhere, program)
+    return Compiled(train, evaluate, fetch, everywhere, lower)

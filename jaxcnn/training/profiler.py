@@ -90,7 +90,8 @@ class Profiler:
     def _tell(self, place: Path, run: Run, epoch: int, steps: int) -> None:
         events, recipe = read_trace(place), run.plan.recipe_at(epoch)
         given = next(run.batches(epoch, 0)), epoch_key(run.plan.config.seed, epoch), recipe
-        name, found = sources(run.steps.program(run.state, run.sums, *given), recipe.net, run.plan.facts.input)
+        program = run.steps.lower(run.state, run.sums, *given).compile().as_text() or ""
+        name, found = sources(program, recipe.net, run.plan.facts.input)
         where = shares(events, name, found, steps)
         tell(
             self._console,
