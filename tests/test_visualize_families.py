@@ -21,8 +21,15 @@ from jaxcnn.visualize.scores import Unit
 from jaxcnn.zoo import NETWORKS
 
 OPTIONS = {"integrated_gradients": {"steps": 2}, "occlusion": {"window": 14, "stride": 14}}
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # up to minutes for a family, to compile eleven programs
-every_family = pytest.mark.parametrize("family", smallest_of_each_family())
+pytestmark = pytest.mark.timeout(900)  # up to minutes for a family, to compile eleven programs
+QUICK = ("airbench", "lenet", "resnet_cifar", "squeezenet")
+every_family = pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=pytest.mark.thorough if family in QUICK else pytest.mark.slow)
+        for family in smallest_of_each_family()
+    ],
+)
 
 
 @cache
