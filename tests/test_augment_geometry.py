@@ -114,6 +114,7 @@ NEUTRAL = {
 both_ways = pytest.mark.parametrize("program", [pytest.param("1", marks=needs_a_compiler), "0"])
 
 
+@pytest.mark.thorough
 @both_ways
 @pytest.mark.parametrize("name", NEUTRAL)
 def test_neutral_numbers_change_nothing(name: str, program: str):

@@ -390,6 +390,7 @@ def test_with_probability_zero_nothing_happens(words: str):
     assert (never(jax.random.key(0), jnp.asarray(PHOTOGRAPHS[0])) == PHOTOGRAPHS[0]).all()
 
 
+@pytest.mark.thorough
 @needs_a_compiler
 @pytest.mark.parametrize("words", SLOWLY_ALL)
 def test_a_batch_is_one_call_for_each_step_and_the_program_computes_what_jax_does(words: str):

@@ -307,6 +307,7 @@ def trained():
     return given, training.parameters, [training.step() for _ in range(4)]
 
 
+@pytest.mark.thorough
 @every_package
 def test_every_peer_trains_alike(package: str, trained):
     need(package)
@@ -379,6 +380,7 @@ def test_a_quick_run_prints_and_writes_its_table(tmp_path, monkeypatch, capsys):
     assert "tiny3x3 dW" in text and "tiny3x3 forward" not in text
 
 
+@pytest.mark.thorough
 def test_a_quick_run_of_steps_writes_its_table(tmp_path, monkeypatch):
     net = seq(conv=Conv(4, 3, 2), flatten=Flatten(), drop=Dropout(0.1), fc=Dense(10))
     monkeypatch.setattr(measure_steps, "NETWORKS", {"tiny": (lambda: net, PIXELS)})

@@ -73,6 +73,7 @@ def test_of_several_mixtures_one_is_drawn_for_each_image():
         assert (np.asarray(share)[of[number]] == np.asarray(shares)[of[number]]).all()
 
 
+@pytest.mark.thorough
 def test_a_mixture_does_not_depend_on_the_batch():
     key, ids, some = epoch_key(0, 2), jnp.arange(30), jnp.array([17, 3])
     whole, share = mix(ONE, OTHER, ids, key, (MixUp(), CutMix()))

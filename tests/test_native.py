@@ -190,6 +190,7 @@ def pooled_by_xla():
         return {(why, dtype): pooled(why, dtype) for why in POOLS for dtype in native.DTYPES}
 
 
+@pytest.mark.thorough
 @needs_a_compiler
 @pytest.mark.parametrize("dtype", native.DTYPES)
 @pytest.mark.parametrize("why", POOLS)

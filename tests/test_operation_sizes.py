@@ -140,6 +140,7 @@ def test_no_operation_leans_on_rank_promotion(name: str, dtype):
         jax.eval_shape(derivatives, x)
 
 
+@pytest.mark.thorough
 def test_a_batch_of_no_examples_goes_through_every_layer_and_changes_nothing(both_ways):
     """Gradients of parameters are sums of nothing, running averages stay."""
     for leaf in LEAVES:

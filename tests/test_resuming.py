@@ -56,6 +56,7 @@ def copy(finished, tmp_path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "short"))
 
 
+@pytest.mark.thorough
 def test_a_finished_run_is_trained_further_and_keeps_what_it_was(copy, config, tmp_path):
     """With a constant rate, to the same bits as if it had been told so at first."""
     before = json.loads((copy / "result.json").read_text())

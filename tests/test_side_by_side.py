@@ -178,6 +178,7 @@ def test_pytorch_trains_the_last_layer_only(run):
     assert shapes == [(10, 128), (10,)]
 
 
+@pytest.mark.thorough
 def test_nnx_trains_the_last_layer_only(run):
     assert set(run("nnx")["gradients"]) == {"fc"}
 

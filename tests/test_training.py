@@ -342,6 +342,7 @@ def test_training_stops_when_no_epoch_has_been_better_for_so_long(judged, tmp_pa
     assert run(patient, tmp_path, resume=True) | {"seconds": 0} == stopped | {"seconds": 0}
 
 
+@pytest.mark.thorough
 def test_evaluation_can_be_rarer_than_epochs(tmp_path):
     run(replace(SMALL, evaluate_every=2), tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "small" / "metrics.jsonl").read_text().splitlines()]
@@ -420,6 +421,7 @@ def test_speed_is_measured_when_an_epoch_is_a_single_step(tmp_path):
     assert all(row["images_per_second"] > 0 for row in rows)
 
 
+@pytest.mark.thorough
 def test_a_batch_larger_than_the_data_is_cut_to_them_with_a_word(tmp_path):
     console = Console(record=True, width=200, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
     result = fit(replace(SMALL, batch_size=5000, epochs=1), results=tmp_path, console=console)

@@ -161,6 +161,7 @@ def test_places_that_are_nowhere_have_the_color_of_the_fill(way: str, nearest: b
     assert (np.asarray(got) == np.asarray(fill)).all()
 
 
+@pytest.mark.thorough
 @needs_a_compiler
 @pytest.mark.parametrize("nearest", [False, True])
 def test_the_program_differs_from_jax_by_one_level_at_most(nearest: bool):

@@ -78,6 +78,7 @@ def test_convert_refuses_another_ending_before_it_reads(folder, capsys):
     assert (status, err) == (2, "jaxcnn: --output must end in .safetensors, .npz, .pth, not o.onnx\n")
 
 
+@pytest.mark.thorough
 def test_convert_takes_a_run_of_ours(folder, capsys, monkeypatch):
     fit(TrainConfig(name="small", epochs=1), results=folder / "results", command="")
     capsys.readouterr()
