@@ -55,7 +55,7 @@ class Checks(NamedTuple):
         if abs(same := float(np.nan_to_num(self.randomization[-1, index]))) > ALIKE:
             found.append(f"the map hardly depends on what was learned: {same:.2f} like that of random weights")
         if self.completeness is not None and abs(self.completeness[index]) > 0.05:
-            found.append(f"its sum lacks {self.completeness[index]:.1%} of what it promises: take more steps")
+            found.append(f"its sum is off by {abs(self.completeness[index]):.1%} of what it promises: take more steps")
         if not self.deletion.by_map[index] < self.deletion.by_chance[index]:
             found.append("covering what it marks lowers the score no faster than covering elsewhere")
         return found

@@ -98,7 +98,7 @@ def _panel(
 
 
 def _told(checks: Checks, number: int) -> str:
-    lacks = "" if checks.completeness is None else f"; its sum lacks {checks.completeness[number]:.1%}"
+    off = "" if checks.completeness is None else f"; its sum is off by {abs(checks.completeness[number]):.1%}"
     covered, chance = checks.deletion.by_map[number], checks.deletion.by_chance[number]
     alike = f"like that of random weights {checks.randomization[-1, number]:.2f}, like edges "
-    return f"{alike}{checks.edge_similarity[number]:.2f}; deletion {covered:.3g}, elsewhere {chance:.3g}{lacks}"
+    return f"{alike}{checks.edge_similarity[number]:.2f}; deletion {covered:.3g}, elsewhere {chance:.3g}{off}"
