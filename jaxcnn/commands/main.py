@@ -74,10 +74,10 @@ def _load(words: list[str]) -> None:
 
     JAX's libraries call Python while they are loaded, and an exception that comes there ends the process with a fault.
     """
-    with suppress(Exception):  # whatever is wrong is said by who uses them
-        wanted = words and words[0] in COMMANDS and not {"-h", "--help"} & {*words}
-        if wanted and _kind(words[0]).computes:
+    if words and words[0] in COMMANDS and not {"-h", "--help"} & {*words}:
+        with suppress(Exception):  # whatever is wrong is said by who uses them
             importlib.import_module("jax")
+            _kind(words[0])
 
 
 def _kind(name: str) -> type[Command]:
