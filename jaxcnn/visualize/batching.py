@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jax import Array
 
+from jaxcnn.data.batches import padded
+
 Prepare = Callable[[Array], Array]
 """From images to what a network takes."""
 
@@ -19,9 +21,8 @@ def unchanged(images: Array) -> Array:
 
 def batches(images: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
     """(number of the first image, batch); the last batch is filled up with the first image."""
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
-        yield start, np.concatenate([batch, np.repeat(images[:1], size - len(batch), 0)])
+    for number, (ids, _) in enumerate(padded(np.arange(len(images)), size)):
+        yield number * size, images[ids]
 
 
 def in_batches(compute: Callable[[np.ndarray], Any], images: np.ndarray, size: int) -> np.ndarray:
