@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxcnn.config import Crop, DataConfig, Flip
+
 TRAIN, TEST = 12_800, 2_560  # in CIFAR-10's proportion
 MEAN, STD, PADDING = 0.5, 0.25, 4
 FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -21,16 +23,13 @@ def write(folder: Path, shape: tuple[int, ...], classes: int = 10) -> None:
         (folder / labels).write_bytes(_header(1, (size,)) + numbers.integers(0, classes, size, np.uint8).tobytes())
 
 
-def read(folder: Path, channels: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What `write` wrote: training and test images, (N, H, W, channels) uint8, each with their labels."""
-
-    def array(name: str) -> np.ndarray:
-        data = (folder / name).read_bytes()
-        rank = data[3]
-        sizes = np.frombuffer(data, ">i4", rank, 4)
-        return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(sizes)
-
-    return [(np.repeat(array(images)[..., None], channels, -1), array(labels)) for images, labels in FILES.values()]
+def config(folder: Path, shape: tuple[int, ...]) -> DataConfig:
+    """What training reads them by, augmented by crops and flips."""
+    channels = shape[-1]
+    return DataConfig(
+        f"idx:{folder}", size=(shape[0], shape[1]), channels=3 if channels == 3 else None,
+        mean=(MEAN,) * channels, std=(STD,) * channels, augment=(Crop(PADDING), Flip()),
+    )  # fmt: skip
 
 
 def _header(rank: int, sizes: tuple[int, ...]) -> bytes:

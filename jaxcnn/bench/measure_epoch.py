@@ -21,7 +21,7 @@ from jaxcnn.bench.networks import NETWORKS
 from jaxcnn.bench.peers import Peer
 from jaxcnn.bench.summary import Line, times
 from jaxcnn.bench.tables import table
-from jaxcnn.config import Constant, Crop, DataConfig, Flip, OptimizerConfig, TrainConfig
+from jaxcnn.config import Constant, OptimizerConfig, TrainConfig
 from jaxcnn.data.batches import epoch_key
 from jaxcnn.host.errors import Failed
 from jaxcnn.training.loop import train
@@ -81,12 +81,7 @@ def measure(
 
 
 def _config(name: str, folder: Path, batch: int) -> TrainConfig:
-    shape = NETWORKS[name][1]
-    data = DataConfig(
-        f"idx:{folder}", size=shape[:2], channels=3 if shape[-1] == 3 else None,
-        mean=(epoch_data.MEAN,) * shape[-1], std=(epoch_data.STD,) * shape[-1],
-        augment=(Crop(epoch_data.PADDING), Flip()),
-    )  # fmt: skip
+    data = epoch_data.config(folder, NETWORKS[name][1])
     optimizer = OptimizerConfig(lr=1e-4, schedule=Constant())
     return TrainConfig(
         name="epochs", network=name, data=data, optimizer=optimizer, epochs=ENDLESS, batch_size=batch

@@ -16,7 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from jaxcnn.bench.epoch_data import MEAN, PADDING, STD, read
+from jaxcnn.bench import epoch_data
+from jaxcnn.bench.epoch_data import MEAN, PADDING, STD
+from jaxcnn.data import load
 from jaxcnn.host.machine import cores
 
 WORKERS = 2
@@ -53,11 +55,11 @@ def main(case: str, layout: str, batch: str, folder: str) -> None:
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     net = network(problem(build(), shape, 1)).to(memory_format=form)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(net.parameters(), 1e-4)
-    (images, labels), test = read(Path(folder), shape[-1])
+    dataset = load(epoch_data.config(Path(folder), shape))
     options: dict[str, Any] = {"batch_size": int(batch), "num_workers": WORKERS, "persistent_workers": True}
     options["multiprocessing_context"] = "forkserver"
-    training = DataLoader(Images(images, labels, augmented=True), shuffle=True, **options)
-    testing = DataLoader(Images(*test, augmented=False), **options)
+    training = DataLoader(Images(*dataset.train, augmented=True), shuffle=True, **options)
+    testing = DataLoader(Images(*dataset.test, augmented=False), **options)
     for _ in sys.stdin:
         seen, right = _trained(net, optimizer, training, form)
         torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict()}, Path(folder) / f"{layout}.pt")
