@@ -456,7 +456,12 @@ def test_a_hook_sees_every_epoch_and_may_end_training(tmp_path):
 def test_a_dry_run_goes_through_all_and_keeps_nothing(tmp_path, capsys):
     long = replace(JUDGED, optimizer=OptimizerConfig(schedule=Step((2.0,))))
     result = fit(long, results=tmp_path, limit_steps=2)
-    assert result["steps"] == 2 and "a dry run: nothing is kept" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        result["steps"] == 2
+        and "a dry run: nothing is kept" in said
+        and "epochs: 1 of 2 steps" in " ".join(said.split())
+    )
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="limit_steps is for a dry run"):
         fit(SMALL, results=tmp_path, limit_steps=2, resume=True)

@@ -119,9 +119,10 @@ def train(
         if not existed:
             stack.enter_context(held(folder))
         run = _begin(plan, folder, start or Record(config, plan.facts, teacher=plan.teacher), overwrite)
-        _introduce(console, plan, start)
+        epochs = 1 if limit_steps else config.epochs
+        _introduce(console, plan, start, epochs)
         with stop_requests() as stops:
-            yield from _train(run, stops, 1 if limit_steps else config.epochs, console, profiler)
+            yield from _train(run, stops, epochs, console, profiler)
         profiler.ended()
         try:
             return conclude(run, command, console, kept=not limit_steps)
@@ -168,7 +169,7 @@ def _train(
                 break
 
 
-def _introduce(console: Console, plan: Plan, start: Start | None) -> None:
+def _introduce(console: Console, plan: Plan, start: Start | None, epochs: int) -> None:
     for note in start.notes if start else ():
         tell(console, note)
     dataset, config = plan.dataset, plan.config
@@ -178,7 +179,7 @@ def _introduce(console: Console, plan: Plan, start: Start | None) -> None:
     tell(
         console,
         f"{config.network} on {dataset.name}: {train:,} training{kept} and {test:,} test images "
-        f"of {shape}, {len(dataset.classes)} classes; epochs: {config.epochs} of {plan.steps_per_epoch:,} steps",
+        f"of {shape}, {len(dataset.classes)} classes; epochs: {epochs} of {plan.steps_per_epoch:,} steps",
     )
     if config.distill.teacher:
         told = f"{config.distill.share:.0%} of the loss, at temperature {config.distill.temperature:g}"
