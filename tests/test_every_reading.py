@@ -25,6 +25,7 @@ from jaxcnn.readings.summary import summary, summary_csv, summary_json
 from jaxcnn.spec import Graph, Leaf, Node, Spec, add, seq
 from jaxcnn.spec.word import word
 from jaxcnn.training.shares import kind_of
+from jaxcnn.visualize.paths import makes_features
 from jaxcnn.weights import order
 from jaxcnn.weights.keras_order import keras_layers
 from jaxcnn.weights.order import flattened_orders
@@ -85,12 +86,14 @@ READINGS: dict[str, Callable[[Spec, tuple[int, ...]], Any]] = {
     "has_arrays": lambda net, shape: [spec.has_arrays(step.leaf) for step in spec.steps(net)],
     "has_state": lambda net, shape: [spec.has_state(step.leaf) for step in spec.steps(net)],
     "is_random": lambda net, shape: [spec.is_random(step.leaf) for step in spec.steps(net)],
+    "makes_features": lambda net, shape: [makes_features(step.leaf) for step in spec.steps(net)],
     "kind_of": lambda net, shape: [kind_of(step.leaf) for step in spec.steps(net)],
 }
 # What takes a network in those folders but no answer of a layer: it moves nodes, or asks one of the above.
 NOT_OF_LEAVES = {
     "cut", "replace", "exchange", "map_positions", "head", "replace_head", "follow", "leaf_layout", "parameter_count",
-    "key_at", "row_macs", "in_blocks", "stochastic_depth", "ghost_batch_norm", "check_same_parameters",
+    "key_at", "row_macs", "place_at", "image_at", "stages", "before_activation", "last_hidden", "rewire", "in_blocks",
+    "stochastic_depth", "ghost_batch_norm", "check_same_parameters",
 }  # fmt: skip
 
 
@@ -111,7 +114,8 @@ def test_every_reading_is_here():
     root, found = Path(jaxcnn.__file__).parent, set()
     files = [root / "layout.py", root / "forward_pass.py", *root.glob("readings/**/*.py"), *root.glob("rewrite/*.py")]
     files += [root / "weights" / name for name in ("order.py", "keras_order.py", "places.py")]
-    for file in [*files, root / "spec" / "traits.py", root / "training" / "shares.py"]:
+    files += [root / "spec" / "traits.py", root / "training" / "shares.py", root / "visualize" / "paths.py"]
+    for file in files:
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.args.args:
                 first = node.args.args[0].annotation
@@ -212,6 +216,7 @@ CLOSED: dict[str, Callable[[Any], Any]] = {
     "has_state": spec.has_state,
     "is_random": spec.is_random,
     "kind_of": kind_of,
+    "makes_features": makes_features,
 }
 
 

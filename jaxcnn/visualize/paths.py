@@ -10,11 +10,6 @@ from jaxcnn.layout import Shape, leaf_layout, merge_shapes, times
 from jaxcnn.rewrite.edit import suggestion
 from jaxcnn.spec import Graph, Identity, Leaf, Spec, Step, interpret
 
-# What makes no features of its own: a map there is the map before it, coarser or the same.
-Passing = (
-    spec.AdaptivePool | spec.Dropout | spec.GlobalPool | spec.Pad | spec.Pool | spec.StochasticDepth | spec.Upsample
-)
-
 
 class Place(NamedTuple):
     """A named activation: its shape, (H, W, C), and whether a layer with features of its own makes it."""
@@ -34,8 +29,7 @@ def places(net: Spec, shape: Shape, *, used: bool = False) -> dict[str, Place]:
     found: dict[str, Place] = {}
 
     def leaf(step: Step, value: _Value) -> _Value:
-        same = isinstance(step.leaf, Identity)
-        made = value.made if same else not isinstance(step.leaf, Passing)
+        made = value.made if isinstance(step.leaf, Identity) else makes_features(step.leaf)
         return _Value(leaf_layout(step.leaf, value.shape).output, made, value.paths)
 
     def merge(how: str, values: list[_Value]) -> _Value:
@@ -47,6 +41,24 @@ def places(net: Spec, shape: Shape, *, used: bool = False) -> dict[str, Place]:
 
     end = interpret(net, _Value(tuple(shape), False, frozenset()), leaf, merge, named=named)
     return {path: place for path, place in found.items() if path in end.paths or not used}
+
+
+def makes_features(leaf: Leaf) -> bool:
+    """Whether a layer makes features of its own: the map at one that does not is the map before it, or coarser."""
+    match leaf:
+        case (
+            spec.AdaptivePool() | spec.Dropout() | spec.GlobalPool() | spec.Identity() | spec.Pad() | spec.Pool()
+            | spec.StochasticDepth() | spec.Upsample()
+        ):  # fmt: skip
+            return False
+        case (
+            spec.Act() | spec.BatchNorm() | spec.Bias() | spec.Channels() | spec.Conv() | spec.ConvTranspose()
+            | spec.Dense() | spec.Flatten() | spec.LayerNorm() | spec.LocalResponseNorm() | spec.RadialBasis()
+            | spec.Scale() | spec.Shuffle()
+        ):  # fmt: skip
+            return True
+        case _:
+            spec.unknown(leaf)
 
 
 def _paths(values: list[_Value]) -> list[frozenset[str]]:
