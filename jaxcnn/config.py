@@ -22,6 +22,7 @@ from jaxcnn.data.augment import (
     ResizedCrop,
     Rotate,
 )
+from jaxcnn.data.augment.views import Views
 from jaxcnn.data.config import DataConfig
 from jaxcnn.data.sizes import train_sizes
 from jaxcnn.host.settings import check_types, require
@@ -53,7 +54,7 @@ __all__ = [
     "Classification", "Constant", "Cosine", "Crop", "CutMix", "DataConfig", "Distillation", "Exponential", "Flip",
     "Lion", "MixUp", "Muon", "OneCycle", "OptimizerConfig", "Penalty", "Perspective", "Plateau", "Polynomial",
     "RMSprop", "Reconstruction", "ResizedCrop", "Restarts", "Rotate", "Rule", "Schedule", "Step", "Task",
-    "TrainConfig",
+    "TrainConfig", "Views",
 ]  # fmt: skip
 
 
@@ -108,12 +109,17 @@ class TrainConfig:
     ema: float = 0.0
     """What running averages of the parameters and statistics keep at each step, such as 0.999; less in the first steps.
     The network is evaluated and saved with them. 0 keeps none."""
+    views: Views = Views()
+    """Of each image, when a classifier is judged: its probabilities are the mean over them."""
     seed: int = 0
     """Draws the initial parameters, the order of the images, the augmentation and the dropout."""
     evaluate_every: int = 1
     """Epochs between evaluations, on the validation or the test images; the last epoch is always evaluated."""
     patience: int = 0
     """Epochs without a better one, by the validation images, after which training stops. 0 never stops it early."""
+    steps_per_dispatch: int = 1
+    """Steps that a device is given at once, in one program: more are faster where a step takes a GPU less time than it
+    takes to ask for it. A signal is heeded after them."""
     log_every: int = 0
     """Steps between lines of steps.jsonl, of the loss, the gradient's norm and the learning rate. 0 writes none."""
     tensorboard: bool = False
@@ -137,7 +143,11 @@ class TrainConfig:
             f"distill.teacher teaches probabilities of classes: its task is classification, not {self.task.kind()}",
         )
         require(all(self.freeze), f"freeze must be patterns that are not empty, not {self.freeze}")
-        for name in "epochs", "batch_size", "evaluate_every":
+        require(
+            self.views == Views() or isinstance(self.task, Classification),
+            f"views are for classification, whose probabilities they average, not for {self.task.kind()}",
+        )
+        for name in "epochs", "batch_size", "evaluate_every", "steps_per_dispatch":
             require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         require(0 <= self.seed < 2**32, f"seed must be at least 0 and below 2**32, not {self.seed}")
         require(0 <= self.ema < 1, f"ema must be at least 0 and below 1, not {self.ema}")
@@ -160,7 +170,9 @@ class TrainConfig:
         )
         require(min(self.keep_epochs, default=1) >= 1, f"keep_epochs are numbers from 1, not {self.keep_epochs}")
         for name in "checkpoint_every", "log_every":
-            require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+            value, steps = getattr(self, name), self.steps_per_dispatch
+            require(value >= 0, f"{name} must not be negative, not {value}")
+            require(value % steps == 0, f"{name} must be a multiple of steps_per_dispatch {steps}, not {value}")
         latest = max(train_sizes(self.data.train_sizes), default=0)
         require(latest < self.epochs, f"data.train_sizes: epoch {latest} never begins, as there are {self.epochs}")
         longest = max(self.optimizer.warmup_epochs, self.optimizer.schedule.longest)

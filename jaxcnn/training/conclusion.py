@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jaxcnn.charts.curves import Curve, draw_curves
+from jaxcnn.data.augment.views import Views
 from jaxcnn.host.machine import machine, versions
 from jaxcnn.ops.native.status import status
 from jaxcnn.training import checkpoint, manifest
@@ -46,12 +47,16 @@ def conclude(run: Run, command: str, console: Console, kept: bool) -> dict[str, 
     plan, config = run.plan, run.plan.config
     seconds, speed = run.seconds(), run.rows[-1]["images_per_second"] if run.rows else 0.0
     done, chosen = run.done, _take_best(run, console)
-    train = run.evaluate(plan.dataset.train, run.fetch_train)
+    train = run.evaluate(plan.dataset.train, run.fetch_train, views=Views())
     judged = run.evaluate(plan.dataset.judging[1], run.fetch_judging)
-    test = judged
+    test, fetch_test = judged, run.fetch_judging
     if plan.dataset.validation:
         chosen |= of_split("validation", judged.metrics)
-        test = run.evaluate(plan.dataset.test, run.steps.fetch(plan.dataset.test))
+        fetch_test = run.steps.fetch(plan.dataset.test)
+        test = run.evaluate(plan.dataset.test, fetch_test)
+    if config.views.count > 1:
+        chosen |= {"views": config.views.count}
+        chosen |= of_split("test_one_view", run.evaluate(plan.dataset.test, fetch_test, views=Views()).metrics)
     result = {
         "name": config.name, "network": config.network, "dataset": plan.dataset.name, "seed": config.seed,
         "epochs": config.epochs, "steps": done,

@@ -105,6 +105,8 @@ def train(
     console = console or Console(highlight=False)
     if limit_steps < 0 or (limit_steps and (resume or overwrite)):
         raise InputError("limit_steps is for a dry run, which is not kept: without resume and overwrite, at least 1")
+    if profile and config.steps_per_dispatch > 1:
+        raise InputError("profile looks at single steps: leave steps_per_dispatch out")
     profiler = Profiler(profile, console, kept=not limit_steps)
     with stoppable(), ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()) if limit_steps else results) / config.name
@@ -201,17 +203,21 @@ def _train_epoch(
     key, recipe = epoch_key(config.seed, epoch), run.plan.recipe_at(epoch)
     shown, seen, every = 0.0, run.examples, config.log_every
     logged = jax.device_get(run.sums.sums) if every else {}
-    if recipe in run.warm:
-        run.watch.start()
-    for index, batch in enumerate(batches, start=first + 1):
+    index = first
+    run.watch.start()
+    for batch in batches:
         before = run.sums
+        at_once = len(batch.ids) if batch.ids.ndim == 2 else 1
+        index += at_once
+        cold = (recipe, at_once) not in run.warm
+        trained, begun = run.examples if cold else 0, time.perf_counter()
         run.state, run.sums = run.steps.train(run.state, run.sums, batch, key, recipe)
         jax.block_until_ready(before)  # one step ahead of the device, not a whole epoch
         now = time.perf_counter()
-        if recipe not in run.warm:
-            seen = run.examples
-            run.warm.add(recipe)
-            run.watch.start()
+        if cold:  # it was compiled: neither the time nor the images count
+            run.warm.add((recipe, at_once))
+            seen += run.examples - trained
+            run.watch.leave_out(time.perf_counter() - begun)
         elif now - shown > 0.25 or index == per_epoch:
             run.check_finite(last)
             speed = run.watch.speed(run.examples - seen)

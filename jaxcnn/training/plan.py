@@ -68,6 +68,8 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
     built = build(config, dataset.classes, shape, others)
     config, cut = _with_fitting_batch(config, len(dataset.train.labels))
     _check_augmentation(config, shape, others)
+    with input_errors("views"):
+        config.views.check(shape)
     mean, std = _normal(config, dataset)
     lessons = lessons_of(config, dataset.classes, shape, others)
     notes = (*dataset.notes, *([told(sizes)] if sizes else []), *cut, *knowing(config))
@@ -83,7 +85,7 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
     recipe = Recipe(
         built.net, optimizers.make(optimizer, steps_per_epoch, config.epochs, schedule_from, parts=parts), mean, std,
         task, config.data.augment, config.penalty, built.frozen, config.accumulate, config.ema, config.precision,
-        blocks=built.blocks, teacher=lessons.teacher if lessons and config.distill.share else None,
+        views=config.views, blocks=built.blocks, teacher=lessons.teacher if lessons and config.distill.share else None,
     )  # fmt: skip
     begun = beginning(config, built.net, dataset.train.images, (mean, std)) if start else None
     facts = Facts(dataset.classes, shape, mean, std, data_fingerprint(dataset))

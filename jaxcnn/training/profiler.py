@@ -41,7 +41,7 @@ class Profiler:
 
         The first steps after the one that compiles are traced, as many as are wanted and the epoch has.
         """
-        source = run.batches(epoch, first)
+        source = run.dispatches(epoch, first)
         compiling = 0 if run.warm else 1
         steps = min(self._steps, run.plan.steps_per_epoch - first - compiling)
         if steps < 1:

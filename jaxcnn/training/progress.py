@@ -156,6 +156,9 @@ def show_result(console: Console, task: Task, result: dict[str, Any], text: str,
             table.add_row(metric.label + unit, *(metric.text(result[f"{split}_{metric.key}"]) for split in splits))
     tell(console, f"{result['network']} on {result['dataset']}")
     console.print(table)
+    if "views" in result:
+        one = {key.removeprefix("test_one_view_"): value for key, value in result.items()}
+        tell(console, f"the test images by the mean of {result['views']} views; by one alone: {task.told(one)}")
     if "best_epoch" in result:
         tell(console, f"of epoch {result['best_epoch']}, the best by the validation images")
     if text:

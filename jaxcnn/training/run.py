@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import optax
 
 from jaxcnn.data import Split
 from jaxcnn.data.augment import AlternatingFlip, split_mixtures
+from jaxcnn.data.augment.views import Views
 from jaxcnn.data.batches import Batch, balanced_order, epoch_key, padded, repeated_order, turn
 from jaxcnn.host.errors import Failed
 from jaxcnn.host.events import Events
@@ -50,7 +54,7 @@ class Run:
         self.watch = Stopwatch()
         self.before = 0.0
         self.events: Events | None = None  # for TensorBoard
-        self.warm: set[Recipe] = set()  # by which this process has run a training step, and so compiled it
+        self.warm: set[tuple[Recipe, int]] = set()  # by which, and how many at once, this process has run steps
 
     @property
     def done(self) -> int:
@@ -93,10 +97,14 @@ class Run:
         return not patience or best is None or len(self.rows) - best < patience
 
     def evaluate(
-        self, split: Split, fetch: Callable[..., Batch], model: tuple[Params, Params] | None = None
+        self, split: Split, fetch: Callable[..., Batch], model: tuple[Params, Params] | None = None, *,
+        views: Views | None = None,
     ) -> Evaluation:  # fmt: skip
-        config, (params, stats) = self.plan.config, model or self.state.model
-        return evaluate(self.steps.eval, config.task, params, stats, len(split.labels), config.batch_size, fetch)
+        """How good the network is on a split, or another `model` is, by the config's views or others."""
+        config, recipe = self.plan.config, self.plan.recipe
+        step = self.steps.eval if views is None else partial(self.steps.eval, recipe=replace(recipe, views=views))
+        params, stats = model or self.state.model
+        return evaluate(step, config.task, params, stats, len(split.labels), config.batch_size, fetch)
 
     def judged(self) -> dict[str, float]:
         """The metrics of the images that judge an epoch, for its row; with averages, those of the parameters too."""
@@ -159,17 +167,28 @@ class Run:
         if not all_finite((self.state.params, self.state.batch_stats)):
             raise self.diverged(self.done - 1, "the updated parameters or statistics", last)
 
+    def dispatches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """What the device is given at once, from step number `first` of an epoch on: a batch, or, with
+        `steps_per_dispatch`, several, whose arrays are (steps, N, ...)."""
+        steps = self.plan.config.steps_per_dispatch
+        return self.batches(epoch, first) if steps == 1 else self._fetched(epoch, first, steps)
+
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from its step number `first` on, each image with the next one if they are mixed."""
+        return self._fetched(epoch, first)
+
+    def _fetched(self, epoch: int, first: int, steps: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, one by one or several as one."""
         config = self.plan.config
         order = self._order(epoch)
         others = padded(np.roll(order, -config.data.repeats), config.batch_size, first)
         mixed = split_mixtures(config.data.augment)[1]
         alternate = any(isinstance(each, AlternatingFlip) for each in config.data.augment)
         in_turn = turn(config.seed, epoch) if alternate else None
-        for ids, mask in padded(order, config.batch_size, first):
-            batch = self.fetch_train(ids, mask, next(others)[0]) if mixed else self.fetch_train(ids, mask)
-            yield batch._replace(turn=in_turn)
+        rows = ((*row, next(others)[0]) if mixed else row for row in padded(order, config.batch_size, first))
+        while group := list(islice(rows, steps or 1)):
+            given = map(np.stack, zip(*group, strict=True)) if steps else group[0]
+            yield self.fetch_train(*given)._replace(turn=in_turn)
 
     def _order(self, epoch: int) -> np.ndarray:
         seed, data, labels = self.plan.config.seed, self.plan.config.data, self.plan.dataset.train.labels

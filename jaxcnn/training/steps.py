@@ -265,6 +265,19 @@ def guarded_step(
     return lax.cond(keep, update, lambda state, *_: state, state, gradients, batch_stats), sums
 
 
+def guarded_steps(
+    state: TrainState, sums: Sums, batches: Batch, key: Array, teacher: tuple[Params, Params] | None = None, *,
+    recipe: Recipe,
+) -> tuple[TrainState, Sums]:  # fmt: skip
+    """`guarded_step` on each of several batches, whose arrays are (steps, N, ...), one after the other."""
+    turn, batches = batches.turn, batches._replace(turn=None)
+
+    def step(carry: tuple[TrainState, Sums], batch: Batch) -> tuple[tuple[TrainState, Sums], None]:
+        return guarded_step(*carry, batch._replace(turn=turn), key, teacher, recipe=recipe), None
+
+    return lax.scan(step, (state, sums), batches)[0]
+
+
 def eval_step(params: Params, batch_stats: Params, batch: Batch, *, recipe: Recipe) -> dict[str, Array]:
     """What the task adds up in evaluation, over one batch."""
     images = normalize(batch.images, recipe.mean, recipe.std)

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxcnn.host.settings import require
+from jaxcnn.host.settings import check_types, require
+from jaxcnn.layout import Shape, times
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Views:
     """Also shifted by so many pixels towards each of the four corners; what comes in repeats the edge."""
 
     def __post_init__(self) -> None:
+        check_types(self, "views.")
         require(self.shift >= 0, f"shift must not be negative, not {self.shift}")
 
     @property
@@ -28,11 +30,15 @@ class Views:
         """How many views of an image there are."""
         return (1 + self.flip) * (5 if self.shift else 1)
 
+    def check(self, shape: Shape) -> None:
+        """Raise ValueError where images of `shape`, (H, W, C), have no such views."""
+        if self.shift >= min(shape[:2]):
+            raise ValueError(f"shift {self.shift} must be less than the images' {times(shape[:2])}")
+
     def __call__(self, images: Array) -> list[Array]:
         """The views of images (N, H, W, C), each of the same shape; the images themselves first."""
         height, width = images.shape[1:3]
-        if self.shift >= min(height, width):
-            raise ValueError(f"shift {self.shift} must be less than the images' {height}x{width}")
+        self.check(images.shape[1:])
         seen = [images]
         if self.shift:
             pair = (self.shift, self.shift)
