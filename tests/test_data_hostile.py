@@ -228,7 +228,8 @@ def test_too_little_memory_is_said_before_anything_is_read(root: Path, monkeypat
     monkeypatch.setattr(memory, "free_memory", lambda: 2**20)
     sentence = r"9 images of 1000x1000x3 take 26 MiB of memory, and 1\.0 MiB are free: give a smaller --data\.size"
     with little_memory(2**25):
-        refused(root, sentence, size=(1000, 1000))
+        refused(packed(root, "gztar"), sentence, size=(1000, 1000))
+    assert load(root, size=(1000, 1000)).train.images.shape == (6, 1000, 1000, 3)  # streamed
     assert load(root, size=(100, 100)).train.images.shape == (6, 100, 100, 3)
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from jaxcnn import data
 from jaxcnn.data.config import DataConfig
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.host.errors import InputError
 
 SHARED = Path(os.environ.get("JAXCNN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -85,6 +86,19 @@ def test_a_prepared_data_set_is_read(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert_holds(dataset.test, 6)
     assert capfd.readouterr() == ("", "")
     assert load("shapes:1.0.0", tmp_path, size=(4, 4), channels=1).test.images.shape == (6, 4, 4, 1)
+
+
+def test_a_stream_holds_the_same_pixels_still_encoded(tmp_path: Path):
+    prepare(tmp_path, "drawings", {"train": 12, "test": 8})
+    memory = load("drawings", tmp_path, validation_fraction=0.2)
+    stream = load("drawings", tmp_path, validation_fraction=0.2, stream=True)
+    assert stream.classes == memory.classes
+    for name in "train", "test", "validation":
+        one, other = getattr(stream, name), getattr(memory, name)
+        assert isinstance(one.images, Streamed)
+        np.testing.assert_array_equal(np.asarray(one.images), other.images)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    assert stream.test.images.source.name(13) == "tfds:drawings test[1]"
 
 
 def test_reading_needs_no_tensorflow(tmp_path: Path):

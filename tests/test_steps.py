@@ -157,16 +157,17 @@ steps = compiled(RECIPE)
 batch = batch_of(8)
 fetch = steps.fetch(Split(np.asarray(batch.images), np.asarray(batch.labels)))
 state, sums = jax.device_put((init_state(RECIPE, jax.random.key(0), (6, 6, 1)), empty_sums(RECIPE)), steps.everywhere)
-assert len(fetch(np.arange(8), np.ones(8, np.float32)).images.sharding.device_set) == 4
+ROW = np.arange(8, dtype=np.int32), np.ones(8, np.float32)
+assert len(next(fetch([ROW])).images.sharding.device_set) == 4
 for _ in range(3):
-    state, sums = steps.train(state, sums, fetch(np.arange(8, dtype=np.int32), np.ones(8, np.float32)), KEY)
+    state, sums = steps.train(state, sums, next(fetch([ROW])), KEY)
 numbers = [sums.sums["loss"], *state.params["fc"]["kernel"].ravel(), *state.batch_stats["bn"]["var"]]
 print(" ".join(repr(float(number)) for number in numbers))
 with native.switched("0"):  # a call of C++ is not cut up: XLA would gather the whole batch for it
     steps = compiled(IN_PARTS)
     begin = init_state(IN_PARTS, jax.random.key(0), (6, 6, 1)), empty_sums(IN_PARTS)
     state, sums = jax.device_put(begin, steps.everywhere)
-    arguments = state, sums, fetch(np.arange(8, dtype=np.int32), np.ones(8, np.float32)), KEY
+    arguments = state, sums, next(fetch([ROW])), KEY
     step = jax.jit(steps.train).lower(*arguments).compile()
     print("|".join(line for line in step.as_text().splitlines() if re.search(r" (all-reduce|all-gather)\\(", line)))
     state, sums = step(*arguments)

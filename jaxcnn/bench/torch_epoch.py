@@ -56,10 +56,11 @@ def main(case: str, layout: str, batch: str, folder: str) -> None:
     net = network(problem(build(), shape, 1)).to(memory_format=form)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(net.parameters(), 1e-4)
     dataset = load(epoch_data.config(Path(folder), shape))
+    train, test = ((np.asarray(split.images), split.labels) for split in (dataset.train, dataset.test))
     options: dict[str, Any] = {"batch_size": int(batch), "num_workers": WORKERS, "persistent_workers": True}
     options["multiprocessing_context"] = "forkserver"
-    training = DataLoader(Images(*dataset.train, augmented=True), shuffle=True, **options)
-    testing = DataLoader(Images(*dataset.test, augmented=False), **options)
+    training = DataLoader(Images(*train, augmented=True), shuffle=True, **options)
+    testing = DataLoader(Images(*test, augmented=False), **options)
     for _ in sys.stdin:
         seen, right = _trained(net, optimizer, training, form)
         torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict()}, Path(folder) / f"{layout}.pt")

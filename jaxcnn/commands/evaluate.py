@@ -61,8 +61,8 @@ class Evaluate(RunOptions, ViewOptions, Command):
             model = jax.device_put((params, batch_stats), steps.everywhere)
             batch_size = -(-config.batch_size // jax.device_count()) * jax.device_count()
             with input_errors():
-                take = steps.fetch(dataset.test)
-                return evaluate(steps.eval, config.task, model[0], model[1], size, batch_size, take)
+                fetch = steps.fetch(dataset.test)
+                return evaluate(steps.eval, config.task, model[0], model[1], size, batch_size, fetch)
 
         result = measured(views)
         if not math.isfinite(result.metrics["loss"]):

@@ -164,7 +164,7 @@ class Visualize(ClassifierOptions, Command):
             raise InputError("visualize needs an image after the network")
         some = dataset.limited(TESTED).test
         places = np.linspace(0, len(dataset.test.labels) - 1, len(some.labels), dtype=int)
-        return Shown(some.images, [f"test image {number}" for number in places], some.labels)
+        return Shown(np.asarray(some.images), [f"test image {number}" for number in places], some.labels)
 
     def _epochs(self, classifier: Classifier) -> dict[int, tuple[Params, Params]] | None:
         """The networks of a run's kept epochs, where they are to be shown."""

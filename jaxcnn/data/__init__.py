@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcnn.data.config import DataConfig
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.host.errors import InputError
 from jaxcnn.host.text import counted, printable
 
@@ -17,12 +18,12 @@ from jaxcnn.host.text import counted, printable
 class Split(NamedTuple):
     """Images and their labels, in an order that does not depend on the machine."""
 
-    images: np.ndarray  # uint8 (N, H, W, C)
+    images: np.ndarray | Streamed  # uint8 (N, H, W, C)
     labels: np.ndarray  # int32 (N,): places in Dataset.classes
 
 
 class Dataset(NamedTuple):
-    """A classification data set, whole, in memory."""
+    """A classification data set: in memory, or streamed, but for its labels."""
 
     name: str  # the source string it was loaded by
     classes: tuple[str, ...]
@@ -49,6 +50,8 @@ class Dataset(NamedTuple):
 
 SOURCES = {"digits": "digits", "idx": "idx:DIR", "folder": "folder:PATH", "tfds": "tfds:NAME"}
 
+STREAMED = ("folder", "tfds")  # sources whose images can be read one by one
+
 
 def load(config: DataConfig) -> Dataset:
     """Read the data set that `config.source` names, with images of `config.size` and `config.channels`.
@@ -58,6 +61,8 @@ def load(config: DataConfig) -> Dataset:
     kind, _, where = config.source.partition(":")
     if kind not in SOURCES or bool(where) != (":" in SOURCES[kind]):
         raise InputError(_unknown(config.source))
+    if config.stream and kind not in STREAMED:
+        raise InputError(f"data.stream is for {' and '.join(STREAMED)}: {config.source} is read as a whole")
     # Each reader loads its library (scikit-learn, Pillow, TFDS) only when it is asked for.
     reader = importlib.import_module(f"jaxcnn.data.{kind}")
     try:
@@ -163,7 +168,7 @@ def kept(labels: np.ndarray, config: DataConfig) -> np.ndarray:
     return hold_out(labels, 1 - config.train_fraction, config.split_seed)[0]
 
 
-def divide(images: np.ndarray, labels: np.ndarray, config: DataConfig) -> tuple[Split, Split]:
+def divide(images: np.ndarray | Streamed, labels: np.ndarray, config: DataConfig) -> tuple[Split, Split]:
     """Split images that came in one piece into (train, test), as `hold_out` and `kept` choose."""
     train, test = hold_out(labels, config.test_fraction, config.split_seed)
     train = train[kept(labels[train], config)]

@@ -31,6 +31,9 @@ class DataConfig:
     resize: int | None = None
     """With fit crop, the pixels of the shorter side before the middle is kept: 256 with a size of 224 224 gives what
     torchvision's presets show. None keeps as much as possible: the shorter side becomes that of `size`."""
+    stream: bool = False
+    """Read and decode images as they are needed, a few steps ahead, instead of all at first; it is what happens where
+    memory does not hold them. A `resized_crop` that comes first in `augment` then cuts from the whole photograph."""
     channels: Literal[1, 3] | None = None
     """1 reads images as gray, 3 as RGB. None takes them as they are."""
     skip_damaged: bool = False
@@ -95,6 +98,9 @@ class DataConfig:
         require(
             self.size is None or (min(self.size) > 0 and max(self.size) <= LARGEST_SIDE),
             f"data.size must be a height and width of 1 to {LARGEST_SIDE} pixels, not {self.size}",
+        )
+        require(
+            not (self.stream and self.skip_damaged), "data.skip_damaged reads all images first: not with data.stream"
         )
         train_sizes(self.train_sizes)
         require(

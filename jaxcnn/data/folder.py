@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,17 @@ from jaxcnn.data import Dataset, Split, hold_out, kept
 from jaxcnn.data.archives import NESTED, archive, damaged, within
 from jaxcnn.data.arrange import MOST, Labelled, arrange
 from jaxcnn.data.config import DataConfig
+from jaxcnn.data.encoded import encoded, readable_in_any_order
 from jaxcnn.data.entries import Entry, Parts, directory
 from jaxcnn.data.images import decode, read_bytes
 from jaxcnn.data.stack import Row, stack
+from jaxcnn.data.streamed import Streamed, streamed
 from jaxcnn.data.tar import UNREADABLE
 from jaxcnn.data.tree import Tree, tree_of
 from jaxcnn.host.errors import InputError
+from jaxcnn.host.memory import fits
 from jaxcnn.host.paths import expanded
-from jaxcnn.host.text import counted
+from jaxcnn.host.text import bytes_text, counted
 
 
 def load(where: str, config: DataConfig) -> Dataset:
@@ -40,6 +44,9 @@ def load(where: str, config: DataConfig) -> Dataset:
         lost = {file.origin: f"{_name(root, file.parts)} is {file.fault}" for file, _ in train + test if file.fault}
         while True:
             learned, tested = _chosen(train, test, lost, config)
+            if not lost and (found := _streamed(root, nested, learned + tested, config)):
+                images, notes = found, notes if config.stream else (*notes, _too_many(found))
+                break
             # Two passes: the first has learned every image's place, so that the second can put each, as it comes by
             # in the archive's order, where it belongs in an array of the final size. Memory holds the pixels once.
             images, damage = _read(_entries(root, nested), learned + tested, root, config)
@@ -55,6 +62,20 @@ def load(where: str, config: DataConfig) -> Dataset:
     if lost:
         notes = (*notes, f"{_named(lost, len(train + test))}; left out, as data.skip_damaged says")
     return Dataset(config.source, classes, *splits, notes)
+
+
+def _streamed(root: Path, nested: int, labelled: Labelled, config: DataConfig) -> Streamed | None:
+    """The images as they lie, where the config says so, or memory does not hold them and they can be read so."""
+    if not (config.stream or (readable_in_any_order(root, nested) and not config.skip_damaged)):
+        return None
+    source = encoded(root, [(file.origin, file.size) for file, _ in labelled], nested)
+    found = streamed(source, len(labelled), config)
+    return found if config.stream or not fits(math.prod(found.shape)) else None
+
+
+def _too_many(images: Streamed) -> str:
+    size = bytes_text(math.prod(images.shape))
+    return f"the {len(images):,} images are streamed, as they would take {size} of memory"
 
 
 def _survey(root: Path) -> tuple[Tree, int]:

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LARGEST = 2**29  # bytes of one file that are read at most: as many as the largest image that Pillow opens has in RGB
+ORIENTATION = 0x0112  # EXIF's tag
 HEAD = 2**16  # bytes that tell an image from another file
 
 # Pillow only recognizes these, or runs another program to read them (Ghostscript for EPS).
@@ -89,16 +91,62 @@ def decode(
     name. Transparency is dropped. A photograph is turned upright as its EXIF orientation says; 16-bit gray is scaled
     to 8 bits. Raises InputError, with `name`, for bytes that are no image or not all of one.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    def fitted(image: Image.Image) -> np.ndarray:
+        _load(image)
+        return fit(_pixels(image), size, channels, how, shorter)
+
+    return _decoded(data, name, fitted)
+
+
+def decode_box(
+    data: bytes, name: str, cut: Callable[[int, int], tuple[int, int, int, int]], size: tuple[int, int], channels: int
+) -> np.ndarray:  # fmt: skip
+    """Decode a part of an image, and resize it with antialias: uint8 (*size, `channels`).
+
+    `cut(height, width)` of the upright image gives the part: top, left, height, width. Of a JPEG of which a part
+    larger than twice `size` is wanted, fewer pixels are decoded in the first place, at least as many as `size` has.
+    Raises InputError as `decode` does.
+    """
+    from PIL import Image
+
+    def part(image: Image.Image) -> np.ndarray:
+        turned = image.getexif().get(ORIENTATION, 1) > 4  # height and width change places
+        width, height = image.size[::-1] if turned else image.size
+        top, left, high, wide = cut(height, width)
+        smaller, full = min(high // size[0], wide // size[1]), image.width
+        drafted = image.draft(None, (image.width // smaller, image.height // smaller)) if smaller > 1 else None
+        scale = drafted[1][2] / full if drafted else 1.0  # of the pixels; of their number only to the next one
+        _load(image)
+        pixels = _pixels(image)
+        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        box = left * scale, top * scale, (left + wide) * scale, (top + high) * scale
+        if scale == 1:  # as torchvision, whose weights Pillow rounds otherwise than those of a box
+            picture, box = picture.crop((left, top, left + wide, top + high)), None
+        picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
+        return fit(np.asarray(picture).reshape(*size, -1), channels=channels)
+
+    return _decoded(data, name, part)
+
+
+def _load(image: Image.Image) -> None:
+    """Decode an image's pixels, and turn them upright."""
+    from PIL import ImageOps
+
+    image.load()
+    # Cameras and editors write broken EXIF beside sound pixels; that must not lose the image.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _decoded(data: bytes, name: str, take: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+    """What `take` makes of the image that bytes hold. Raises InputError, with `name`, where they hold none."""
+    from PIL import Image, UnidentifiedImageError
 
     formats = _formats(PurePath(name).suffix.lower())
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=formats) as image:
-            image.load()
-            # Cameras and editors write broken EXIF beside sound pixels; that must not lose the image.
-            with contextlib.suppress(Exception):
-                ImageOps.exif_transpose(image, in_place=True)
-            return fit(_pixels(image), size, channels, how, shorter)
+            return take(image)
     except UnidentifiedImageError:
         raise InputError(f"{name} cannot be read as an image: {_instead(data)}") from None
     except Image.DecompressionBombError as error:

@@ -6,6 +6,17 @@ import jax
 import numpy as np
 from jax import Array
 
+from jaxcnn.data.streamed import Streamed
+
+ENOUGH = 1024  # images of a stream by which its pixels are judged
+
+
+def sample(images: np.ndarray | Streamed) -> np.ndarray:
+    """Images that stand for all of a data set: all, or of a stream some, evenly spaced."""
+    if isinstance(images, np.ndarray):
+        return images
+    return np.asarray(images[np.linspace(0, len(images) - 1, min(ENOUGH, len(images))).astype(int)])
+
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The mean and standard deviation per channel of uint8 images (N, H, W, C), pixels taken in [0, 1].
@@ -14,10 +25,12 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     """
     values = np.arange(256) / 255
     means, deviations = [], []
-    for channel in range(images.shape[-1]):
-        counts = np.zeros(256, np.int64)
-        for start in range(0, len(images), 4096):  # bincount makes 64-bit integers of all that it is given
-            counts += np.bincount(images[start : start + 4096, ..., channel].ravel(), minlength=256)
+    counted = np.zeros((images.shape[-1], 256), np.int64)
+    for start in range(0, len(images), 4096):  # bincount makes 64-bit integers of all that it is given
+        some = images[start : start + 4096]
+        for channel, counts in enumerate(counted):
+            counts += np.bincount(some[..., channel].ravel(), minlength=256)
+    for counts in counted:
         mean = float(counts @ values / counts.sum())
         deviation = float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
         means.append(mean)

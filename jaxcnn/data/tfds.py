@@ -16,6 +16,7 @@ import numpy as np
 from jaxcnn.data import Dataset, Split, divide, thinned
 from jaxcnn.data.config import DataConfig
 from jaxcnn.data.stack import stack
+from jaxcnn.data.streamed import Streamed, streamed
 from jaxcnn.host.errors import InputError
 from jaxcnn.host.paths import expanded
 
@@ -33,8 +34,8 @@ def load(name: str, config: DataConfig) -> Dataset:
             _prepare(builder, name, config)
         image, label = _keys(builder, name)
         try:
-            splits = _splits(builder, name, label)
-            images, labels = _read(splits, (image, label), config)
+            splits = _splits(builder, name, label, image if config.stream else None)
+            images, labels = (_streamed if config.stream else _read)(splits, (image, label), config)
         except InputError:
             raise
         except Exception as error:  # array_record, protobuf and the decoder each raise their own
@@ -126,16 +127,60 @@ def _keys(builder: Any, name: str) -> tuple[str, str]:
     return keys[0], keys[1]
 
 
-def _splits(builder: Any, name: str, label: str) -> list[tuple[str, Sequence[Any]]]:
-    """(split, examples): train, and the test split unless train must serve for both."""
+def _splits(builder: Any, name: str, label: str, encoded: str | None) -> list[tuple[str, Sequence[Any]]]:
+    """(split, examples): train, and the test split unless train must serve for both; images `encoded` as they lie."""
+    import tensorflow_datasets as tfds
+
+    options = {"decoders": {encoded: tfds.decode.SkipDecoding()}} if encoded else {}
     names = [split for split, info in builder.info.splits.items() if info.num_examples]
     if "train" not in names:
         raise InputError(f"tfds:{name} has no split train: it has {', '.join(names) or 'none'}")
-    train = builder.as_data_source(split="train")
+    train = builder.as_data_source(split="train", **options)
     for split in ("test", "validation"):
-        if split in names and (source := builder.as_data_source(split=split))[0][label] >= 0:
+        if split in names and (source := builder.as_data_source(split=split, **options))[0][label] >= 0:
             return [("train", train), (split, source)]
     return [("train", train)]
+
+
+class _Examples:
+    """The encoded images of some splits, one after the other, by number."""
+
+    def __init__(self, splits: list[tuple[str, Sequence[Any]]], image: str, sizes: list[int], source: str) -> None:
+        self._splits, self._image, self._sizes, self._source = splits, image, sizes, source
+
+    def _at(self, place: int) -> tuple[str, Sequence[Any], int]:
+        for split, examples in self._splits:
+            if place < len(examples):
+                return split, examples, place
+            place -= len(examples)
+        raise IndexError(place)
+
+    def name(self, place: int) -> str:
+        split, _, within = self._at(place)
+        return f"{self._source} {split}[{within}]"
+
+    def size(self, place: int) -> int:
+        return self._sizes[place]
+
+    def read(self, place: int) -> bytes:
+        _, examples, within = self._at(place)
+        try:
+            return examples[within][self._image]
+        except Exception as error:  # array_record and protobuf each raise their own
+            raise InputError(f"{self.name(place)} cannot be read: {_line(error)}") from error
+
+
+def _streamed(
+    splits: list[tuple[str, Sequence[Any]]], keys: tuple[str, str], config: DataConfig
+) -> tuple[Streamed, np.ndarray]:
+    """All images as they lie, and labels int32 (N,), split after split."""
+    sizes, labels = [], []
+    for _, source in splits:
+        for example in _chunks(source):
+            sizes.append(len(example[keys[0]]))
+            labels.append(example[keys[1]])
+    found = streamed(_Examples(splits, keys[0], sizes, config.source), len(sizes), config)
+    return found, np.array(labels, np.int32)
 
 
 def _read(

@@ -21,6 +21,7 @@ class File(NamedTuple):
     origin: Parts  # the place of its bytes: of a link in an archive, where it leads
     image: bool
     fault: str = ""  # why it cannot be read
+    size: int = 0  # in bytes
 
 
 class Folder(NamedTuple):
@@ -80,7 +81,7 @@ def _file(entry: Entry) -> File:
         image = _holds_image(entry)
     if image and entry.size > LARGEST:
         fault = f"of {bytes_text(entry.size)}, and of one image at most {bytes_text(LARGEST)} are read"
-    return File(entry.parts, entry.parts, image, fault)
+    return File(entry.parts, entry.parts, image, fault, entry.size)
 
 
 def _holds_image(entry: Entry) -> bool:

@@ -17,6 +17,12 @@ def require_memory(size: int, what: str, advice: str) -> None:
         raise InputError(f"{what} take {bytes_text(size)} of memory, and {bytes_text(free)} are free: {advice}")
 
 
+def fits(size: int) -> bool:
+    """Whether memory has so many bytes free, as far as the system says."""
+    free = free_memory()
+    return free is None or size <= free
+
+
 def free_memory(root: Path = Path("/")) -> int | None:
     """Bytes that this process may still take; None where the system does not say.
 

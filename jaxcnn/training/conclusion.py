@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxcnn.charts.curves import Curve, draw_curves
 from jaxcnn.data.augment.views import Views
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.host.machine import machine, versions
 from jaxcnn.ops.native.status import status
 from jaxcnn.training import checkpoint, manifest
@@ -47,7 +48,11 @@ def conclude(run: Run, command: str, console: Console, kept: bool) -> dict[str, 
     plan, config = run.plan, run.plan.config
     seconds, speed = run.seconds(), run.rows[-1]["images_per_second"] if run.rows else 0.0
     done, chosen = run.done, _take_best(run, console)
-    train = run.evaluate(plan.dataset.train, run.fetch_train, views=Views())
+    learned, fetch_learned = plan.dataset.train, run.fetch_train
+    if isinstance(learned.images, Streamed) and len(learned.labels) > len(plan.dataset.test.labels):
+        learned = plan.dataset.limited(len(plan.dataset.test.labels)).train  # all would be read once more
+        fetch_learned, chosen = run.steps.fetch(learned), chosen | {"train_images": len(learned.labels)}
+    train = run.evaluate(learned, fetch_learned, views=Views())
     judged = run.evaluate(plan.dataset.judging[1], run.fetch_judging)
     test, fetch_test = judged, run.fetch_judging
     if plan.dataset.validation:

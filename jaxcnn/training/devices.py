@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import tee
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -12,9 +14,26 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxcnn.data import Split
-from jaxcnn.data.batches import Batch, gather
+from jaxcnn.data.batches import Batch, Others, gather
+from jaxcnn.data.read_ahead import Cuts, read_ahead
+from jaxcnn.data.sizes import Size
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.layout import Params
 from jaxcnn.training.steps import Recipe, Sums, TrainState, eval_step, guarded_step, guarded_steps
+
+
+class Fetch(Protocol):
+    """The images and labels of a split, on the device."""
+
+    def __call__(
+        self, rows: Iterable[tuple[np.ndarray, ...]], cuts: Cuts | None = None, size: Size | None = None
+    ) -> Iterator[Batch]:
+        """The batch of each of several rows, (ids, mask) or (ids, mask, others to mix with), of shape (N,) or
+        (steps, N).
+
+        What is streamed is read ahead; of each image then the part that `cuts` says, of `size`, (height, width).
+        """
+        ...
 
 
 class Compiled(NamedTuple):
@@ -22,7 +41,7 @@ class Compiled(NamedTuple):
 
     train: Callable[..., tuple[TrainState, Sums]]  # by the recipe unless it is given another one
     eval: Callable[..., Any]  # the same
-    fetch: Callable[[Split], Callable[..., Batch]]
+    fetch: Callable[[Split], Fetch]
     everywhere: NamedSharding
     lower: Callable[..., jax.stages.Lowered]  # `train` for such arguments, before it is compiled
 
@@ -34,11 +53,18 @@ def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Co
     """
     mesh = Mesh(np.array(jax.devices()), ("data",))
     everywhere = NamedSharding(mesh, P())
-    takes = [jax.jit(gather, out_shardings=NamedSharding(mesh, P(*before, "data"))) for before in ((), (None,))]
+    split_up = [NamedSharding(mesh, P(*before, "data")) for before in ((), (None,))]  # by how many steps are at once
+    takes = [jax.jit(gather, out_shardings=sharding) for sharding in split_up]
 
-    def fetch(split: Split) -> Callable[..., Batch]:
+    def fetch(split: Split) -> Fetch:
+        if isinstance(split.images, Streamed):
+            return partial(_streamed, split.images, split.labels, split_up)
         arrays = jax.device_put((split.images, split.labels), everywhere)
-        return lambda ids, *others: takes[ids.ndim - 1](*arrays, ids, *others)
+
+        def taken(rows: Iterable[tuple[np.ndarray, ...]], cuts: object = None, size: object = None) -> Iterator[Batch]:
+            return (takes[ids.ndim - 1](*arrays, ids, *others) for ids, *others in rows)
+
+        return taken
 
     step, steps = (
         jax.jit(each, static_argnames="recipe", donate_argnums=(0,), out_shardings=everywhere)
@@ -61,3 +87,18 @@ def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Co
         return measure(params, batch_stats, batch, recipe=recipe)
 
     return Compiled(train, evaluate, fetch, everywhere, lower)
+
+
+def _streamed(
+    images: Streamed, labels: np.ndarray, split_up: Sequence[NamedSharding], rows: Iterable[tuple[np.ndarray, ...]],
+    cuts: Cuts | None = None, size: Size | None = None,
+) -> Iterator[Batch]:  # fmt: skip
+    """`Fetch` of images that are read while the device is at work; a row with others is read as one."""
+    rows, ahead = tee(rows)
+    read = read_ahead(images, (np.stack([ids, *others]) for ids, _, *others in ahead), cuts, size)
+    for (ids, mask, *others), (pixels, *mixed) in zip(rows, read, strict=True):
+        put = partial(jax.device_put, device=split_up[ids.ndim - 1])
+        batch = Batch(*put((pixels, labels[ids % len(labels)], mask, ids)))
+        if others:
+            batch = batch._replace(others=Others(*put((mixed[0], labels[others[0] % len(labels)], others[0]))))
+        yield batch

@@ -8,14 +8,18 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 from jaxcnn import optimizers
 from jaxcnn.config import OptimizerConfig, TrainConfig
 from jaxcnn.data import Dataset, load
-from jaxcnn.data.augment import at_size, shape_after, split_mixtures
-from jaxcnn.data.pixels import channel_statistics
-from jaxcnn.data.sizes import size_after, told, train_sizes
+from jaxcnn.data.augment import ResizedCrop, at_size, shape_after, split_mixtures
+from jaxcnn.data.augment.from_files import from_files
+from jaxcnn.data.pixels import channel_statistics, sample
+from jaxcnn.data.read_ahead import Cuts
+from jaxcnn.data.sizes import Size, size_after, told, train_sizes
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.host.errors import InputError, input_errors
 from jaxcnn.layout import Params, Shape, abstract, times
 from jaxcnn.training.beginning import beginning
@@ -37,11 +41,19 @@ class Plan(NamedTuple):
     rate: optax.Schedule  # the learning rate as a function of the step
     start: tuple[Params, Params] | None = None  # the parameters and statistics to begin with; None: drawn ones
     lessons: Lessons | None = None  # of a teacher
+    crop: ResizedCrop | None = None  # that cuts from photographs as they are streamed, before the recipe's augmentation
 
     @property
     def teacher(self) -> str:
         """The fingerprint of the teacher's arrays, or nothing."""
         return self.lessons.fingerprint if self.lessons else ""
+
+    def cuts(self, epoch: int) -> tuple[Cuts | None, Size | None]:
+        """Of an epoch, from 0: which parts of streamed images are wanted, and of what size."""
+        if self.crop is None:
+            return None, None
+        size = size_after(epoch, train_sizes(self.config.data.train_sizes)) or self.facts.input[:2]
+        return from_files(self.crop, self.config.seed, epoch), size
 
     def recipe_at(self, epoch: int) -> Recipe:
         """The recipe of an epoch, from 0: that for the size at which it sees the images."""
@@ -70,7 +82,11 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
     _check_augmentation(config, shape, others)
     with input_errors("views"):
         config.views.check(shape)
-    mean, std = _normal(config, dataset)
+    some = sample(dataset.train.images)
+    mean, std = _normal(config, some)
+    crop, augment = None, config.data.augment
+    if isinstance(dataset.train.images, Streamed) and augment and isinstance(augment[0], ResizedCrop):
+        crop, augment = augment[0], augment[1:]
     lessons = lessons_of(config, dataset.classes, shape, others)
     notes = (*dataset.notes, *([told(sizes)] if sizes else []), *cut, *knowing(config))
     dataset = dataset._replace(notes=notes)
@@ -84,13 +100,13 @@ def prepare(config: TrainConfig, *, start: bool = True, schedule_from: int = 0, 
     parts = optimizers.paths.parts_of(of_net)
     recipe = Recipe(
         built.net, optimizers.make(optimizer, steps_per_epoch, config.epochs, schedule_from, parts=parts), mean, std,
-        task, config.data.augment, config.penalty, built.frozen, config.accumulate, config.ema, config.precision,
+        task, augment, config.penalty, built.frozen, config.accumulate, config.ema, config.precision,
         views=config.views, blocks=built.blocks, teacher=lessons.teacher if lessons and config.distill.share else None,
     )  # fmt: skip
-    begun = beginning(config, built.net, dataset.train.images, (mean, std)) if start else None
+    begun = beginning(config, built.net, some, (mean, std)) if start else None
     facts = Facts(dataset.classes, shape, mean, std, data_fingerprint(dataset))
     rate = optimizers.learning_rate(optimizer, steps_per_epoch, config.epochs, schedule_from)
-    return Plan(config, dataset, facts, recipe, steps_per_epoch, rate, begun, lessons)
+    return Plan(config, dataset, facts, recipe, steps_per_epoch, rate, begun, lessons, crop)
 
 
 def _with_fitting_batch(config: TrainConfig, size: int) -> tuple[TrainConfig, list[str]]:
@@ -127,11 +143,14 @@ def _check_augmentation(config: TrainConfig, shape: Shape, others: Sequence[Shap
             shape_after(shape, at_size((other[0], other[1]), config.data.augment))
 
 
-def _normal(config: TrainConfig, dataset: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normal(config: TrainConfig, images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The mean and the deviation of each channel by which images are normalized."""
-    mean, std = channel_statistics(dataset.train.images)
-    mean, std = config.data.mean or mean, config.data.std or std
-    channels = dataset.train.images.shape[-1]
+    if config.data.mean and config.data.std:
+        mean, std = config.data.mean, config.data.std
+    else:
+        mean, std = channel_statistics(images)
+        mean, std = config.data.mean or mean, config.data.std or std
+    channels = images.shape[-1]
     if {len(mean), len(std)} != {channels}:
         raise InputError(
             f"data.mean and data.std need one number for each of {channels} channels, not {mean} and {std}"

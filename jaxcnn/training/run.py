@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -25,7 +25,7 @@ from jaxcnn.layout import Params
 from jaxcnn.optimizers import paths
 from jaxcnn.training import checkpoint
 from jaxcnn.training.beginning import initial_key
-from jaxcnn.training.devices import compiled
+from jaxcnn.training.devices import Fetch, compiled
 from jaxcnn.training.diagnosis import all_finite, first_not_finite
 from jaxcnn.training.plan import Plan
 from jaxcnn.training.progress import Stopwatch
@@ -97,7 +97,7 @@ class Run:
         return not patience or best is None or len(self.rows) - best < patience
 
     def evaluate(
-        self, split: Split, fetch: Callable[..., Batch], model: tuple[Params, Params] | None = None, *,
+        self, split: Split, fetch: Fetch, model: tuple[Params, Params] | None = None, *,
         views: Views | None = None,
     ) -> Evaluation:  # fmt: skip
         """How good the network is on a split, or another `model` is, by the config's views or others."""
@@ -186,9 +186,10 @@ class Run:
         alternate = any(isinstance(each, AlternatingFlip) for each in config.data.augment)
         in_turn = turn(config.seed, epoch) if alternate else None
         rows = ((*row, next(others)[0]) if mixed else row for row in padded(order, config.batch_size, first))
-        while group := list(islice(rows, steps or 1)):
-            given = map(np.stack, zip(*group, strict=True)) if steps else group[0]
-            yield self.fetch_train(*given)._replace(turn=in_turn)
+        groups = iter(lambda: list(islice(rows, steps)), []) if steps else ()
+        given = (tuple(map(np.stack, zip(*group, strict=True))) for group in groups) if steps else rows
+        for batch in self.fetch_train(given, *self.plan.cuts(epoch)):
+            yield batch._replace(turn=in_turn)
 
     def _order(self, epoch: int) -> np.ndarray:
         seed, data, labels = self.plan.config.seed, self.plan.config.data, self.plan.dataset.train.labels

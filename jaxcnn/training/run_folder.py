@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxcnn.config import TrainConfig
 from jaxcnn.data import Dataset
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.host.errors import Failed, InputError
 from jaxcnn.host.files import write_json, write_text
 from jaxcnn.host.settings import from_json, to_json
@@ -135,10 +136,16 @@ def _written(path: Path) -> Iterator[Path]:
 
 
 def data_fingerprint(dataset: Dataset) -> str:
-    """SHA-256 over every label and pixel of a data set, whatever it is called and wherever it lies."""
+    """SHA-256 over every label and pixel of a data set, whatever it is called and wherever it lies; where it is
+    streamed, over labels, and the names and sizes of its files."""
     digest = hashlib.sha256()
     for split in (dataset.train, dataset.test, *([dataset.validation] if dataset.validation else [])):
-        for array in split.labels, split.images:
+        arrays = [split.labels]
+        if isinstance(split.images, Streamed):
+            digest.update(split.images.digest())
+        else:
+            arrays.append(split.images)
+        for array in arrays:
             digest.update(f"{array.dtype} {array.shape}\n".encode())
             for start in range(0, len(array), 1024):
                 digest.update(array[start : start + 1024].tobytes())

@@ -6,7 +6,7 @@ and compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -295,12 +295,15 @@ class Evaluation(NamedTuple):
 
 def evaluate(
     step: Callable[[Params, Params, Batch], dict[str, Array]], task: Task, params: Params, batch_stats: Params,
-    size: int, batch_size: int, take: Callable[[np.ndarray, np.ndarray], Batch],
+    size: int, batch_size: int, fetch: Callable[[Iterable[tuple[np.ndarray, np.ndarray]]], Iterable[Batch]],
 ) -> Evaluation:  # fmt: skip
-    """Run a jitted `eval_step` over `size` images, which `take(ids, mask)` fetches; sums are exact or in float64."""
+    """Run a jitted `eval_step` over `size` images, of whose rows (ids, mask) `fetch` makes batches.
+
+    Sums are exact, or in float64.
+    """
     total: dict[str, np.ndarray] = {}
-    for ids, mask in padded(np.arange(size, dtype=np.int32), batch_size):
-        for name, value in jax.device_get(step(params, batch_stats, take(ids, mask))).items():
+    for batch in fetch(padded(np.arange(size, dtype=np.int32), batch_size)):
+        for name, value in jax.device_get(step(params, batch_stats, batch)).items():
             wide = np.asarray(value, np.float64 if np.issubdtype(value.dtype, np.floating) else np.int64)
             total[name] = total[name] + wide if name in total else wide
     return Evaluation(task.summary(total, size), total)

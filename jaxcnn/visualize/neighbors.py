@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.forward_pass import apply
 from jaxcnn.layout import Params
 from jaxcnn.spec import Spec
@@ -56,7 +57,7 @@ def nearest(queries: np.ndarray | Array, vectors: np.ndarray | Array, count: int
 
 
 def hidden(
-    net: Spec, params: Params, batch_stats: Params, images: np.ndarray, *,
+    net: Spec, params: Params, batch_stats: Params, images: np.ndarray | Streamed, *,
     prepare: Prepare = unchanged, batch_size: int = 128,
 ) -> np.ndarray:  # fmt: skip
     """What the head of a network reads of images (N, H, W, C): (N, D). Raises ValueError where it has no head."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.forward_pass import features
 from jaxcnn.layout import Params
 from jaxcnn.spec import Spec
@@ -26,7 +27,7 @@ class Strongest(NamedTuple):
 
 
 def strongest(
-    net: Spec, params: Params, batch_stats: Params, images: np.ndarray, path: str, count: int = 9, *,
+    net: Spec, params: Params, batch_stats: Params, images: np.ndarray | Streamed, path: str, count: int = 9, *,
     prepare: Prepare = unchanged, batch_size: int = 128,
 ) -> Strongest:  # fmt: skip
     """The images that each channel of a layer responds to the most, one place of each, in one pass.

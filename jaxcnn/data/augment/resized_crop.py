@@ -85,10 +85,11 @@ class ResizedCrop(Resized):
         fits = ((sides > 0) & (sides <= whole)).all(axis=1)
         chosen = sides[jnp.argmax(fits)]
         corner = jax.random.randint(for_place, (2,), 0, jnp.maximum(whole - chosen, 0) + 1)
-        middle = jnp.array(self._middle(height, width), jnp.int32)
+        middle = jnp.array(self.middle(height, width), jnp.int32)
         return {"box": jnp.where(fits.any(), jnp.concatenate([corner, chosen]), middle)}
 
-    def _middle(self, height: int, width: int) -> tuple[int, int, int, int]:
+    def middle(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The largest box in the middle of an image of that size whose proportions are allowed."""
         high = min(height, round(width / self.ratio[0]))
         wide = min(width, round(height * self.ratio[1]))
         return (height - high) // 2, (width - wide) // 2, high, wide

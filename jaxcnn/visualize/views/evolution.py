@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from jaxcnn.charts.panels import Panel, Picture
 from jaxcnn.visualize.paths import stages
 from jaxcnn.visualize.peaks import strongest
@@ -32,7 +34,7 @@ def evolution(subject: Subject, shown: Shown, asked: Asked) -> View:
         numbers |= {f"values_{epoch}": best.values[:, 0], f"images_{epoch}": best.images[:, 0]}
         column: list[Panel] = []
         for channel in channels:
-            image, (row, place) = examples.images[best.images[channel]], best.places[channel, 0].tolist()
+            image, (row, place) = np.asarray(examples.images[best.images[channel]]), best.places[channel, 0].tolist()
             found = deconvnet(subject.net, *arrays, subject.take(image), path, channel, (row, place))
             name = subject.name(examples.labels[best.images[channel, 0]])
             title = f"channel {channel}, epoch {epoch}"

@@ -32,7 +32,7 @@ def patterns(subject: Subject, shown: Shown, asked: Asked) -> View:
     panels: list[Panel] = []
     sentences = []
     for channel in channels:
-        images = examples.images[best.images[channel]]
+        images = np.asarray(examples.images[best.images[channel]])
         places = best.places[channel]
         row: list[Panel] = []
         for number, image in enumerate(images):
@@ -69,7 +69,7 @@ def neighbors(subject: Subject, shown: Shown, asked: Asked) -> View:
         told = []
         for distance, index in zip(found.distances[number], found.indices[number], strict=True):
             label = subject.name(examples.labels[index])
-            panels.append(Picture(examples.images[index], label, f"distance {distance:.3g}"))
+            panels.append(Picture(np.asarray(examples.images[index]), label, f"distance {distance:.3g}"))
             told.append(f"{label} {distance:.3g}")
         sentences.append(f"{printable(name)}: {', '.join(told)}")
     title = "nearest training images in the last hidden layer"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcnn.charts.panels import WIDTH, Bars, Panel, Picture
+from jaxcnn.data.streamed import Streamed
 from jaxcnn.host.text import printable
 from jaxcnn.layout import Params
 from jaxcnn.visualize.paths import image_at
@@ -28,7 +29,7 @@ class Shown(NamedTuple):
 class Examples(NamedTuple):
     """The training images of a network, uint8 (N, H, W, C), and their classes."""
 
-    images: np.ndarray
+    images: np.ndarray | Streamed
     labels: np.ndarray
 
 
