@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -280,3 +281,24 @@ def test_no_more_is_read_than_a_few_rows_ahead():
     assert len(source.asked) <= 4 * (AHEAD + 4)
     rows.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_threads_that_decode_leave_the_warnings_of_others_alone(recwarn: pytest.WarningsRecorder):
+    """Of an odd file Pillow warns, and is not heard; whoever else warns meanwhile and afterwards is."""
+    odd = encoded(Image.new("P", (4, 4)), "PNG", transparency=b"\x00\x7f")  # a palette whose transparency is in bytes
+
+    def decoding() -> None:
+        for _ in range(50):
+            assert decode(odd, "odd.png").shape == (4, 4, 3)
+
+    threads = [threading.Thread(target=decoding) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    heard = 0
+    while any(thread.is_alive() for thread in threads):
+        heard += 1
+        warnings.warn(f"number {heard}", UserWarning, stacklevel=1)
+    for thread in threads:
+        thread.join()
+    warnings.warn("afterwards", UserWarning, stacklevel=1)
+    assert len(recwarn) == heard + 1 and not [one for one in recwarn if "ransparen" in str(one.message)]

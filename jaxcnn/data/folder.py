@@ -66,11 +66,16 @@ def load(where: str, config: DataConfig) -> Dataset:
 
 def _streamed(root: Path, nested: int, labelled: Labelled, config: DataConfig) -> Streamed | None:
     """The images as they lie, where the config says so, or memory does not hold them and they can be read so."""
-    if not (config.stream or (readable_in_any_order(root, nested) and not config.skip_damaged)):
+    files = [(file.origin, file.size) for file, _ in labelled]
+    if config.stream:
+        return streamed(encoded(root, files, nested), len(files), config)
+    if config.skip_damaged or not readable_in_any_order(root, nested):
         return None
-    source = encoded(root, [(file.origin, file.size) for file, _ in labelled], nested)
-    found = streamed(source, len(labelled), config)
-    return found if config.stream or not fits(math.prod(found.shape)) else None
+    try:
+        found = streamed(encoded(root, files, nested), len(files), config)
+    except InputError:  # the first image is damaged: which ones are, is said of all together
+        return None
+    return None if fits(math.prod(found.shape)) else found
 
 
 def _too_many(images: Streamed) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LARGEST = 2**29  # bytes of one file that are read at most: as many as the largest image that Pillow opens has in RGB
 ORIENTATION = 0x0112  # EXIF's tag
+SILENCE = ("ignore", None, Warning, re.compile(r"PIL\b"), 0)  # as it stands among Python's filters
 HEAD = 2**16  # bytes that tell an image from another file
 
 # Pillow only recognizes these, or runs another program to read them (Ghostscript for EPS).
@@ -111,15 +113,13 @@ def decode_box(
     from PIL import Image
 
     def part(image: Image.Image) -> np.ndarray:
-        turned = image.getexif().get(ORIENTATION, 1) > 4  # height and width change places
-        width, height = image.size[::-1] if turned else image.size
+        width, height = image.size[::-1] if _lies_on_its_side(image) else image.size
         top, left, high, wide = cut(height, width)
         smaller, full = min(high // size[0], wide // size[1]), image.width
         drafted = image.draft(None, (image.width // smaller, image.height // smaller)) if smaller > 1 else None
         scale = drafted[1][2] / full if drafted else 1.0  # of the pixels; of their number only to the next one
         _load(image)
-        pixels = _pixels(image)
-        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        picture = _picture(image)
         box = left * scale, top * scale, (left + wide) * scale, (top + high) * scale
         if scale == 1:  # as torchvision, whose weights Pillow rounds otherwise than those of a box
             picture, box = picture.crop((left, top, left + wide, top + high)), None
@@ -127,6 +127,13 @@ def decode_box(
         return fit(np.asarray(picture).reshape(*size, -1), channels=channels)
 
     return _decoded(data, name, part)
+
+
+def _lies_on_its_side(image: Image.Image) -> bool:
+    """Whether height and width change places where an image is turned upright."""
+    with contextlib.suppress(Exception):
+        return image.getexif().get(ORIENTATION, 1) > 4
+    return False
 
 
 def _load(image: Image.Image) -> None:
@@ -145,7 +152,7 @@ def _decoded(data: bytes, name: str, take: Callable[[Image.Image], np.ndarray]) 
 
     formats = _formats(PurePath(name).suffix.lower())
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=formats) as image:
+        with _opened(data, formats) as image:
             return take(image)
     except UnidentifiedImageError:
         raise InputError(f"{name} cannot be read as an image: {_instead(data)}") from None
@@ -170,17 +177,38 @@ def _instead(data: bytes) -> str:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(_picture(image))
+    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+
+
+def _picture(image: Image.Image) -> Image.Image:
+    """A loaded image in 8 bits, gray (L) or RGB."""
+    from PIL import Image
+
     if image.mode.startswith("I"):
         # 16-bit gray. Pillow's own conversion to 8 bits clips at 255 or drops bits, depending on its version.
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise InputError(f"its values go from {values.min()} to {values.max()}, where 8 or 16 bits belong")
-        return np.round(values / 257).astype(np.uint8)[..., np.newaxis]
+        return Image.fromarray(np.round(values / 257).astype(np.uint8))
     if image.mode == "F":
         raise InputError("its values are floating-point numbers, which do not say what is white; 8 or 16 bits do")
-    gray = image.mode in ("1", "L", "LA", "La")
-    pixels = np.asarray(image.convert("L" if gray else "RGB"))
-    return pixels[..., np.newaxis] if gray else pixels
+    wanted = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """An image, without Pillow's warnings of odd files, in any thread.
+
+    `warnings.catch_warnings` is no way to that: what one thread puts back, another has changed.
+    """
+    from PIL import Image
+
+    if SILENCE not in warnings.filters:
+        warnings.filterwarnings("ignore", module=SILENCE[3].pattern)
+    with Image.open(io.BytesIO(data), formats=formats) as image:
+        yield image
 
 
 def is_image_name(name: str) -> bool:
@@ -198,7 +226,7 @@ def is_image(name: str, head: bytes) -> bool:
     if any(accept and accept(head[:16]) for accept in accepts):
         return True
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(head), formats=("BMP",)):
+        with _opened(head, ("BMP",)):
             return True
     except Exception:  # Pillow's own for what is none, and whatever its reader meets
         return False

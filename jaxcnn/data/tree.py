@@ -56,7 +56,7 @@ def tree_of(entries: Iterator[Entry]) -> Tree:
         parts = entry.parts
         if not parts or not all(map(visible, parts)):
             if parts and entry.open:  # a link may lead to it
-                hidden[composed(parts)] = File(parts, parts, is_image_name(parts[-1]))
+                hidden[composed(parts)] = File(parts, parts, is_image_name(parts[-1]), size=entry.size)
             continue
         # An archive may hold a name twice: the last is meant, as where it is unpacked.
         if entry.link is not None:
