@@ -49,6 +49,14 @@ AUGMENTERS = (
     Peer("augmax", "augmax", "vmapped and jitted, float32"),
     Peer("dm_pix", "dm_pix", "vmapped and jitted, float32"),
 )
+LOADERS = (
+    ALL[0],
+    Peer("torch", "torch", "DataLoader with worker processes"),
+    Peer("grain", "grain", "Grain with reading threads"),
+    Peer("opencv", "cv2", "its decoder"),
+    Peer("simplejpeg", "simplejpeg", "its decoder, libjpeg-turbo"),
+    Peer("torchvision", "torchvision", "its decoder"),
+)
 NAMES = tuple(peer.name for peer in ALL)
 PYTORCH = tuple(peer.name for peer in ALL if peer.package == "torch")
 

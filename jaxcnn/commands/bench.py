@@ -1,4 +1,4 @@
-"""`jaxcnn bench`: the speed of single operations, training steps, compiling, augmentations and whole epochs."""
+"""`jaxcnn bench`: the speed of operations, training steps, compiling, augmentations, whole epochs and streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from jaxcnn.bench.peers import ALL, AUGMENTERS, NAMES
+from jaxcnn.bench.peers import ALL, AUGMENTERS, LOADERS, NAMES
 from jaxcnn.bench.peers import choose as choose_peers
 from jaxcnn.commands.command import FAILED, Command, say
 from jaxcnn.commands.flags import Flag
@@ -22,24 +22,26 @@ TITLES = {
     "compile": "The time to trace and compile",
     "augment": "The speed of augmentations",
     "epoch": "The speed of whole epochs",
+    "data": "The speed of streams",
 }
-BATCH = {"ops": 64, "step": 128, "compile": 32, "augment": 128, "epoch": 128}
+PEERS = {"augment": AUGMENTERS, "data": LOADERS}
+BATCH = {"ops": 64, "step": 128, "compile": 32, "augment": 128, "epoch": 128, "data": 32}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Command):
     """Measure the speed beside lax, Flax, Keras and PyTorch.
 
-    The tables go to OUTPUT/bench-ops.md, -step.md, -compile.md, -augment.md or -epoch.md (-gpu on a GPU), and while
-    they are measured to the file of that name and .partial. Augmentations have peers of their own: torchvision, kornia,
-    albumentations, augmax, dm_pix.
+    The tables go to OUTPUT/bench-ops.md, -step.md, -compile.md, -augment.md, -epoch.md or -data.md (-gpu on a GPU), and
+    while they are measured to the file of that name and .partial. Augmentations and streams have peers of their own:
+    torchvision, kornia, albumentations, augmax, dm_pix; torch, grain, opencv, simplejpeg, torchvision.
     """
 
     computes = lasting = True
 
-    what: Positional[Literal["ops", "step", "compile", "augment", "epoch"]]
-    """Operations, training steps, how long networks take to compile, augmentations (at batch 1, 32 and 128), or whole
-    epochs, with data, checkpoint and evaluation."""
+    what: Positional[Literal["ops", "step", "compile", "augment", "epoch", "data"]]
+    """Operations, training steps, how long networks take to compile, augmentations (at batch 1, 32 and 128), whole
+    epochs, with data, checkpoint and evaluation, or streams of photographs."""
     peers: Annotated[
         tuple[str, ...], arg(metavar="PEER...", help_behavior_hint=f"(default: all of {', '.join(NAMES[1:])})")
     ] = ()
@@ -48,6 +50,10 @@ class Bench(Command):
     """Measure these only, for example 'conv3x3*' or '*/dW'."""
     batch: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 64, 128, and 32 to compile)")] = None
     """Images in a batch."""
+    photographs: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: parts of scikit-learn's)")] = (
+        None
+    )
+    """For bench data: class folders of photographs to stream."""
     quick: Flag = False
     """Few and short rounds: for orientation, not to be quoted."""
     output: Annotated[Path, arg(metavar="DIR")] = Path("results")
@@ -60,7 +66,14 @@ class Bench(Command):
         """
         import jax
 
-        from jaxcnn.bench import measure_augment, measure_compile, measure_epoch, measure_ops, measure_steps
+        from jaxcnn.bench import (
+            measure_augment,
+            measure_compile,
+            measure_data,
+            measure_epoch,
+            measure_ops,
+            measure_steps,
+        )  # fmt: skip
         from jaxcnn.bench.agreement import Disagreement
         from jaxcnn.bench.cases import choose
         from jaxcnn.bench.conditions import describe, matrix_peak, prepare, speed
@@ -73,11 +86,11 @@ class Bench(Command):
             raise InputError(f"--batch must be at least 1, not {batch}")
         modules = {
             "ops": measure_ops, "step": measure_steps, "compile": measure_compile, "augment": measure_augment,
-            "epoch": measure_epoch,
+            "epoch": measure_epoch, "data": measure_data,
         }  # fmt: skip
         measuring: Any = modules[self.what]
         cases = choose(self.cases or None, measuring.names())
-        chosen, notes = choose_peers(self.peers or None, platform, AUGMENTERS if self.what == "augment" else ALL)
+        chosen, notes = choose_peers(self.peers or None, platform, PEERS.get(self.what, ALL))
         suffix = "" if platform == "cpu" else f"-{platform}"
         path = ready(self.output, f"bench-{self.what}{suffix}.md")
         plan, size = (QUICK, 512) if self.quick else (Plan(), 2048 if platform == "cpu" else 8192)
@@ -87,7 +100,8 @@ class Bench(Command):
         results: list[Any] = []
         text, again = "", words("bench", self, positional=["what"], without=["output"])
         try:
-            for result in measuring.measure(cases, chosen, batch, plan, _show, notes):
+            more = [self.photographs] if self.what == "data" else []
+            for result in measuring.measure(cases, chosen, batch, plan, _show, notes, *more):
                 results.append(result)
                 conditions = describe(again, threads, peak, size, batch)
                 remarks = [f"- {note}" for note in dict.fromkeys(notes)]
