@@ -59,7 +59,7 @@ def test_help_fits_80_columns_and_explains_every_field(name, capsys):
 
 UNFLAGGED = dict.fromkeys(COMMANDS, ()) | {
     "train": ("config", "line"), "evaluate": ("folder",), "predict": ("folder", "images"), "summary": ("network",),
-    "convert": ("source",), "diff": ("network", "weights", "image"), "bench": ("what",),
+    "convert": ("source",), "diff": ("network", "weights", "image"), "bench": ("what",), "replay": ("folder",),
     "compare": ("runs",), "lr": ("config", "line"), "visualize": ("folder", "images"),
 }  # fmt: skip
 MISSPELT = {
@@ -67,12 +67,12 @@ MISSPELT = {
     "summary": ["lenet5", "--jsno"], "models": ["--jsno"], "convert": ["r", "--output", "o.npz", "--netwrok", "mlp"],
     "diff": ["mlp", "w", "x", "--dump", "d.npz", "--tolerence", "1"], "bench": ["ops", "--qiuck"],
     "verify": ["--smaple", "3"], "doctor": ["--jsno"], "compare": ["a", "b", "--pictrue", "c.png"],
-    "lr": ["--stesp", "3"], "visualize": ["r", "--metohds", "gradcam"],
+    "replay": ["r", "--jsno"], "lr": ["--stesp", "3"], "visualize": ["r", "--metohds", "gradcam"],
 }  # fmt: skip
 MEANT = {
     "train": "--epochs", "evaluate": "--checkpoint", "predict": "--top", "summary": "--json", "models": "--json",
     "convert": "--network", "diff": "--tolerance", "bench": "--quick", "verify": "--sample",
-    "doctor": "--json", "compare": "--picture", "lr": "--steps", "visualize": "--methods",
+    "doctor": "--json", "replay": "--json", "compare": "--picture", "lr": "--steps", "visualize": "--methods",
 }  # fmt: skip
 
 

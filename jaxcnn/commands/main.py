@@ -24,6 +24,7 @@ COMMANDS = {
     "visualize": "Draw what a trained network sees, and where it looks.",
     "compare": "Compare runs: in what they differ, which is better, and by how much of the spread.",
     "summary": "Print a network's layers, shapes, parameters and operations.",
+    "replay": "Train again up to the step whose numbers were not finite, and say where they cease to be.",
     "lr": "Find a learning rate: train some steps with ever larger ones.",
     "models": "List the networks, with what is known of them.",
     "convert": "Convert weights of PyTorch, Keras or a run to a file under PyTorch's names.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +17,7 @@ from jaxcnn.commands.configs import find_config, read_config
 from jaxcnn.commands.flags import Flag
 from jaxcnn.commands.named import search_working_folder
 from jaxcnn.config import TrainConfig
+from jaxcnn.host.durations import seconds
 from jaxcnn.host.errors import InputError
 
 BARE = Line("jaxcnn train", ())
@@ -49,6 +52,8 @@ class Train(Command):
     """A dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept."""
     profile: int = 0
     """After the step that compiles, trace so many steps to RESULTS/NAME/profile/, and say where the time goes."""
+    stop_after: Annotated[str, arg(metavar="TIME")] = ""
+    """Save the run and stop, with status 0, after so long, as 3h or 1h30m: for batch systems; --resume goes on."""
     line: Suppress[Line] = BARE
 
     @classmethod
@@ -59,7 +64,7 @@ class Train(Command):
 
     def run(self) -> int:
         """Train. Raises Failed where it cannot go on, Interrupted where it was stopped and saved."""
-        from jaxcnn.training.loop import Interrupted
+        from jaxcnn.training.loop import Diverged, Interrupted
 
         search_working_folder(self.config.network)
         search_working_folder(self.config.distill.network or "")
@@ -67,8 +72,13 @@ class Train(Command):
             self._fit()(
                 self.config, results=self.results, resume=self.resume, overwrite=self.overwrite,
                 restart_schedule=self.restart_schedule, limit_steps=self.limit_steps, profile=self.profile,
+                stop_at=time.monotonic() + seconds(self.stop_after) if self.stop_after else math.inf,
                 command=str(self.line),
             )  # fmt: skip
+        except Diverged as error:
+            if self.limit_steps:
+                raise
+            raise Diverged(f"{error} `jaxcnn replay {self.results / self.config.name}` lets it happen again.") from None
         except Interrupted as error:
             again = [word for word in self.line.arguments if word not in ("--overwrite", "--resume")]
             go_on = Line(self.line.program, (*again, "--resume"))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 
@@ -65,8 +65,8 @@ def fit(
 
 def train(
     config: TrainConfig, *, results: str | Path = "results", resume: bool = False, overwrite: bool = False,
-    restart_schedule: bool = False, limit_steps: int = 0, profile: int = 0, command: str = "",
-    console: Console | None = None,
+    restart_schedule: bool = False, limit_steps: int = 0, profile: int = 0, stop_at: float = math.inf,
+    command: str = "", console: Console | None = None,
 ) -> Generator[dict[str, Any], bool | None, dict[str, Any]]:  # fmt: skip
     """`fit`, epoch by epoch: an iterator over the rows of metrics.jsonl, each when its checkpoint is being written.
 
@@ -87,6 +87,7 @@ def train(
       limit_steps: a dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept.
       profile: how many steps, after the one that compiles, are traced into the folder; a sentence says where their time
         goes.
+      stop_at: a time by time.monotonic(), after which the run is saved and stops.
       command: recorded in result.json.
       console: a `rich.console.Console`; by default one on standard output.
 
@@ -97,7 +98,7 @@ def train(
       InputError: the config, the data or the folder cannot work, or another process trains there; nothing was written.
       Failed: the disk is full, or cannot be written for another reason.
       Diverged: a loss or gradient was not finite.
-      Interrupted: Ctrl-C or SIGTERM came, and the run was saved.
+      Interrupted: Ctrl-C or SIGTERM came, or `stop_at`, and the run was saved.
       Stop: the same, before there was anything to save; it is a KeyboardInterrupt.
     """
     from rich.console import Console
@@ -124,12 +125,22 @@ def train(
         epochs = 1 if limit_steps else config.epochs
         _introduce(console, plan, start, epochs)
         with stop_requests() as stops:
-            yield from _train(run, stops, epochs, console, profiler)
+            yield from _train(run, Stops(stops, stop_at), epochs, console, profiler)
         profiler.ended()
         try:
             return conclude(run, command, console, kept=not limit_steps)
         except Stop as stop:
-            raise _interrupted(run, [stop.number]) from None
+            raise _interrupted(run, Stops([stop.number])) from None
+
+
+class Stops(NamedTuple):
+    """The signals that have come, and when the run is to stop by itself."""
+
+    signals: list[int]
+    at: float = math.inf
+
+    def __bool__(self) -> bool:
+        return bool(self.signals) or time.monotonic() >= self.at
 
 
 def _begin(plan: Plan, folder: Path, start: Start | Record, overwrite: bool) -> Run:
@@ -146,7 +157,7 @@ def _begin(plan: Plan, folder: Path, start: Start | Record, overwrite: bool) -> 
 
 
 def _train(
-    run: Run, stops: list[int], epochs: int, console: Console, profiler: Profiler
+    run: Run, stops: Stops, epochs: int, console: Console, profiler: Profiler
 ) -> Generator[dict[str, Any], bool | None]:  # fmt: skip
     total = epochs * run.plan.steps_per_epoch
     config, (last_folder, best_folder) = run.plan.config, checkpoint.folders(run.folder)
@@ -193,7 +204,7 @@ def _introduce(console: Console, plan: Plan, start: Start | None, epochs: int) -
 
 
 def _train_epoch(
-    run: Run, epoch: int, batches: Iterable[Batch], stops: list[int], last: Writer, report: Reporter
+    run: Run, epoch: int, batches: Iterable[Batch], stops: Stops, last: Writer, report: Reporter
 ) -> None:  # fmt: skip
     config, per_epoch = run.plan.config, run.plan.steps_per_epoch
     first = run.done - epoch * per_epoch
@@ -238,9 +249,10 @@ def _train_epoch(
     run.watch.stop(run.examples - seen)
 
 
-def _interrupted(run: Run, stops: list[int]) -> Interrupted:
-    name = signal.Signals(stops[0]).name
-    return Interrupted(f"{name}: stopped and saved at step {run.done} in {run.folder}", 128 + stops[0])
+def _interrupted(run: Run, stops: Stops) -> Interrupted:
+    number = stops.signals[0] if stops.signals else 0
+    why = signal.Signals(number).name if number else "the time is up"
+    return Interrupted(f"{why}: stopped and saved at step {run.done} in {run.folder}", 128 + number if number else 0)
 
 
 def _finish_epoch(

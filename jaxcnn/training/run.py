@@ -21,6 +21,7 @@ from jaxcnn.data.augment.views import Views
 from jaxcnn.data.batches import Batch, balanced_order, epoch_key, padded, repeated_order, turn
 from jaxcnn.host.errors import Failed
 from jaxcnn.host.events import Events
+from jaxcnn.host.files import write_json
 from jaxcnn.layout import Params
 from jaxcnn.optimizers import paths
 from jaxcnn.training import checkpoint
@@ -32,6 +33,9 @@ from jaxcnn.training.progress import Stopwatch
 from jaxcnn.training.run_folder import append_steps, cut_steps, read_metrics
 from jaxcnn.training.steps import Evaluation, Recipe, TrainState, empty_sums, evaluate, init_state
 from jaxcnn.training.writer import Writer
+
+DIVERGED = "diverged.json"  # in the folder of a run: at which step, and in what
+UPDATED = "the updated parameters or statistics"
 
 
 class Diverged(Failed):
@@ -61,13 +65,17 @@ class Run:
         return int(self.state.step)
 
     def resume(self, place: Path) -> None:
-        """Go back to a checkpoint."""
+        """Go back to a checkpoint, and forget what was written down after it."""
+        self.restore(place)
+        cut_steps(self.folder, self.done)
+
+    def restore(self, place: Path) -> None:
+        """Go back to a checkpoint, and leave the folder as it is."""
         model, training = checkpoint.read(place, self.state.model, self._training())
         opt_state, step, self.sums, *raw = training
         params, stats = raw[0] if raw else model
         self.state = TrainState(params, stats, opt_state, step, model if raw else None)
         self.rows = read_metrics(self.folder, self.done)
-        cut_steps(self.folder, self.done)
         self.before = self.rows[-1]["seconds"] if self.rows else 0.0
 
     def save(self, checkpoints: Writer, last: Writer) -> None:
@@ -165,7 +173,7 @@ class Run:
     def require_finite(self, last: Writer) -> None:
         """Raise Diverged if the last update overflowed though its gradient had not."""
         if not all_finite((self.state.params, self.state.batch_stats)):
-            raise self.diverged(self.done - 1, "the updated parameters or statistics", last)
+            raise self.diverged(self.done - 1, UPDATED, last)
 
     def dispatches(self, epoch: int, first: int) -> Iterator[Batch]:
         """What the device is given at once, from step number `first` of an epoch on: a batch, or, with
@@ -214,6 +222,7 @@ class Run:
         last.wait_until_finished()
         kept = last.newest()
         advice = f"the last good checkpoint is kept in {kept}" if kept else "no checkpoint had been written yet"
+        write_json(self.folder / DIVERGED, {"step": bad, "epoch": epoch + 1, "where": where})
         return Diverged(
             f"step {bad} (epoch {epoch + 1}) gave numbers that are not finite, first in {where}; {advice}. "
             "A lower --optimizer.lr often helps."
