@@ -2,8 +2,8 @@
 
 Every way of a product takes the same arguments and returns the same numbers, up to rounding: the ledger
 (`jaxcnn verify`) runs each of them over all shapes it applies to. A rule says for which shapes a way is taken on a CPU;
-the first that applies wins. GPU and TPU take the canonical convolution. (What is traced where the default backend is a
-CPU and there is no C++ program keeps the CPU's choice wherever it runs.)
+the first that applies wins. GPU and TPU take the canonical convolution. (What is traced in float32 where the default
+backend is a CPU and there is no C++ program keeps the CPU's choice wherever it runs.)
 
 The first way is a C++ program (`native`), for images of one or two dimensions in float32 or float64. The others serve
 where it does not: without a compiler, in bfloat16, in three dimensions. They are built of canonical NHWC/HWIO
@@ -311,7 +311,9 @@ KERNEL_GRADIENT = [
 def _choose(rules, default, one, other, placed, groups, shape):
     way = next((way for way in rules if way.applies(shape)), None)
     if way is None or way.name != "C++":
-        return _run(way, default, one, other, placed, groups, only_here=jax.default_backend() == "cpu")
+        # nobody computes in bfloat16 on a CPU for its speed: what is traced so there may be for elsewhere
+        only_here = jax.default_backend() == "cpu" and shape.dtype in native.DTYPES
+        return _run(way, default, one, other, placed, groups, only_here)
     given = {"placed": placed, "groups": groups}
     elsewhere = partial(_otherwise, rules=tuple(rules), default=default, shape=shape, **given)
     return native.computed(partial(way.compute, **given), elsewhere, one, other)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import orbax.checkpoint as ocp
 
 ITEMS = ("model", "training")
+UNFINISHED = ".orbax-checkpoint-tmp"  # in the name of a folder that Orbax has not completed
 SMALL_FILES = 100_000  # bytes of a checkpoint besides its arrays: some 25 files and their folders
 
 
@@ -117,10 +118,13 @@ def writer(folder: Path, keep: int) -> Iterator[Writer]:
     """
     import orbax.checkpoint as ocp
 
-    for place in folder.glob("[0-9]*"):
-        if place.name.isdecimal() and not manifest.sealed(place) and jax.process_index() == 0:
+    # Orbax would remove them too, many at once, and fails where one of them lies in another.
+    for place in folder.glob("[0-9]*") if jax.process_index() == 0 else ():
+        if UNFINISHED in place.name or (place.name.isdecimal() and not manifest.sealed(place)):
             manifest.discard(place)
-    options = ocp.CheckpointManagerOptions(cleanup_tmp_directories=True)
+    # Folders that are made in the background have threads wait ten minutes for one that could not be made.
+    folders = ocp.AsyncOptions(create_directories_asynchronously=False)
+    options = ocp.CheckpointManagerOptions(async_options=folders)
     with quiet():
         manager = ocp.CheckpointManager(folder.absolute(), options=options, item_names=ITEMS)
         opened = Writer(folder, keep, manager)
