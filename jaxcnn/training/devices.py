@@ -49,6 +49,8 @@ class Compiled(NamedTuple):
 def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Compiled:
     """Jit the steps of a recipe over all devices: batches are split along the `data` axis, the rest is copied.
 
+    A single device holds the images; of several each is given its share of every batch, and holds no more.
+
     `teacher` are the parameters and statistics of the recipe's teacher, if it has one.
     """
     mesh = Mesh(np.array(jax.devices()), ("data",))
@@ -57,8 +59,8 @@ def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Co
     takes = [jax.jit(gather, out_shardings=sharding) for sharding in split_up]
 
     def fetch(split: Split) -> Fetch:
-        if isinstance(split.images, Streamed):
-            return partial(_streamed, split.images, split.labels, split_up)
+        if isinstance(split.images, Streamed) or mesh.size > 1:
+            return partial(_from_host, split, split_up)
         arrays = jax.device_put((split.images, split.labels), everywhere)
 
         def taken(rows: Iterable[tuple[np.ndarray, ...]], cuts: object = None, size: object = None) -> Iterator[Batch]:
@@ -89,13 +91,17 @@ def compiled(recipe: Recipe, teacher: tuple[Params, Params] | None = None) -> Co
     return Compiled(train, evaluate, fetch, everywhere, lower)
 
 
-def _streamed(
-    images: Streamed, labels: np.ndarray, split_up: Sequence[NamedSharding], rows: Iterable[tuple[np.ndarray, ...]],
+def _from_host(
+    split: Split, split_up: Sequence[NamedSharding], rows: Iterable[tuple[np.ndarray, ...]],
     cuts: Cuts | None = None, size: Size | None = None,
 ) -> Iterator[Batch]:  # fmt: skip
-    """`Fetch` of images that are read while the device is at work; a row with others is read as one."""
+    """`Fetch` of images that are no device's: those of a batch are read, or copied, while the one before is trained on.
+    A row with others is read as one."""
+    images, labels = split
     rows, ahead = tee(rows)
-    read = read_ahead(images, (np.stack([ids, *others]) for ids, _, *others in ahead), cuts, size)
+    numbers = (np.stack([ids, *others]) for ids, _, *others in ahead)
+    stream = isinstance(images, Streamed)
+    read = read_ahead(images, numbers, cuts, size) if stream else (images[ids % len(labels)] for ids in numbers)
     for (ids, mask, *others), (pixels, *mixed) in zip(rows, read, strict=True):
         put = partial(jax.device_put, device=split_up[ids.ndim - 1])
         batch = Batch(*put((pixels, labels[ids % len(labels)], mask, ids)))
