@@ -56,7 +56,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bits(streamed: bo
     whole = run("whole")
     took = time.monotonic() - start
     assert whole and whole.returncode == 0, whole and whole.stdout
-    moments, kills = random.Random(int(streamed)), 0
+    moments, kills, ended = random.Random(int(streamed)), 0, 0
     while kills < KILLS:
         resume = ["--resume"] if (tmp_path / "killed" / "config.json").is_file() else []
         done = run("killed", *resume, seconds=moments.uniform(0.2, took))
@@ -65,7 +65,8 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bits(streamed: bo
             continue
         assert done.returncode == 0, done.stdout
         same(tmp_path)
-        (tmp_path / "killed").rename(tmp_path / f"done{kills}")
+        ended += 1
+        (tmp_path / "killed").rename(tmp_path / f"ended{ended}")
     resume = ["--resume"] if (tmp_path / "killed" / "config.json").is_file() else []
     done = run("killed", *resume)
     assert done and done.returncode == 0, done and done.stdout

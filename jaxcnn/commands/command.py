@@ -55,6 +55,9 @@ class Command:
         """The command that a line asks for. Prints help, or what is wrong, and raises SystemExit, where it does not."""
         return parse(cls, line)
 
+    def begin(self) -> None:
+        """What comes before JAX looks for devices. Raises InputError for what cannot be done as asked."""
+
     def run(self) -> int:
         """Do it; returns the exit status. Raises InputError for what cannot be done as asked."""
         raise NotImplementedError

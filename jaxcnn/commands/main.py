@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None, program: str = "jaxcnn") -> int:
         with stoppable(), sentences(), standard_output() as output:
             asked = command(words, program)
             output.lasting = asked.lasting
+            asked.begin()
             if asked.computes:
                 from jaxcnn.host.machine import check_devices
 

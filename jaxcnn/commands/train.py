@@ -52,6 +52,9 @@ class Train(Command):
     """A dry run: one epoch of so many steps, an evaluation of as many batches, and nothing is kept."""
     profile: int = 0
     """After the step that compiles, trace so many steps to RESULTS/NAME/profile/, and say where the time goes."""
+    distributed: Flag = False
+    """This is one of several processes that train together, each started with the same words: as Slurm, MPI, Kubernetes
+    or a TPU pod say, or $JAX_COORDINATOR_ADDRESS, $JAX_NUM_PROCESSES and $JAX_PROCESS_ID."""
     stop_after: Annotated[str, arg(metavar="TIME")] = ""
     """Save the run and stop, with status 0, after so long, as 3h or 1h30m: for batch systems; --resume goes on."""
     line: Suppress[Line] = BARE
@@ -61,6 +64,17 @@ class Train(Command):
         """The command that a line asks for; the config, which comes first, says what the fields are by default."""
         config, rest = configured(line)
         return parse(cls, rest, default=cls(config=config, line=line))
+
+    def begin(self) -> None:
+        """Join the other processes. Raises InputError where they do not find each other."""
+        if self.distributed:
+            from jaxcnn.training import processes
+
+            if self.seeds != 1 or self.folds or self.profile:
+                raise InputError(
+                    "--distributed trains one run, and does not profile: leave --seeds, --folds, --profile"
+                )
+            processes.start()
 
     def run(self) -> int:
         """Train. Raises Failed where it cannot go on, Interrupted where it was stopped and saved."""

@@ -33,7 +33,7 @@ def _take_best(run: Run, console: Console) -> dict[str, Any]:
     if best is None:
         return {}
     step = run.rows[best - 1]["step"]
-    place = checkpoint.folders(run.folder)[1] / str(step)
+    place = checkpoint.folders(run.shared)[1] / str(step)
     if step != run.done:
         if fault := manifest.fault(place):
             tell(console, f"{place} is damaged ({fault}): the figures are those of the last epoch")

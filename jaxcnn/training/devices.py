@@ -19,6 +19,7 @@ from jaxcnn.data.read_ahead import Cuts, read_ahead
 from jaxcnn.data.sizes import Size
 from jaxcnn.data.streamed import Streamed
 from jaxcnn.layout import Params
+from jaxcnn.training import processes
 from jaxcnn.training.steps import Recipe, Sums, TrainState, eval_step, guarded_step, guarded_steps
 
 
@@ -98,13 +99,23 @@ def _from_host(
     """`Fetch` of images that are no device's: those of a batch are read, or copied, while the one before is trained on.
     A row with others is read as one."""
     images, labels = split
-    rows, ahead = tee(rows)
+    given, ahead = tee(_of_this_process(rows, split_up))
     numbers = (np.stack([ids, *others]) for ids, _, *others in ahead)
     stream = isinstance(images, Streamed)
     read = read_ahead(images, numbers, cuts, size) if stream else (images[ids % len(labels)] for ids in numbers)
-    for (ids, mask, *others), (pixels, *mixed) in zip(rows, read, strict=True):
-        put = partial(jax.device_put, device=split_up[ids.ndim - 1])
-        batch = Batch(*put((pixels, labels[ids % len(labels)], mask, ids)))
+    for (ids, mask, *others), (pixels, *mixed) in zip(given, read, strict=True):
+        put = partial(jax.make_array_from_process_local_data, split_up[ids.ndim - 1])
+        batch = Batch(put(pixels), put(labels[ids % len(labels)]), put(mask), put(ids))
         if others:
-            batch = batch._replace(others=Others(*put((mixed[0], labels[others[0] % len(labels)], others[0]))))
+            taken = put(mixed[0]), put(labels[others[0] % len(labels)]), put(others[0])
+            batch = batch._replace(others=Others(*taken))
         yield batch
+
+
+def _of_this_process(
+    rows: Iterable[tuple[np.ndarray, ...]], split_up: Sequence[NamedSharding]
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """The part of each row whose images this process's devices are given."""
+    for row in rows:
+        part = processes.local(split_up[row[0].ndim - 1], row[0].shape)
+        yield tuple(array[..., part] for array in row)

@@ -18,7 +18,7 @@ from jaxcnn.data.batches import Batch, epoch_key
 from jaxcnn.host.errors import InputError
 from jaxcnn.host.interrupts import Interrupted, Stop, stop_requests, stoppable
 from jaxcnn.layout import times
-from jaxcnn.training import checkpoint
+from jaxcnn.training import checkpoint, processes
 from jaxcnn.training.conclusion import conclude
 from jaxcnn.training.opening import check_folder, held, open_run
 from jaxcnn.training.plan import Plan, prepare
@@ -110,18 +110,30 @@ def train(
         raise InputError("profile looks at single steps: leave steps_per_dispatch out")
     profiler = Profiler(profile, console, kept=not limit_steps)
     with stoppable(), ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()) if limit_steps else results) / config.name
-        if config.distill.teacher and Path(config.distill.teacher).resolve() == folder.resolve():
-            raise InputError(f"{folder} cannot teach itself: choose another --name for what it teaches")
-        check_folder(folder, resume, overwrite)  # before minutes go into reading data
-        if existed := folder.is_dir():
-            stack.enter_context(held(folder))
-        start = starting_point(folder, config, restart_schedule) if resume else None
-        schedule_from = start.record.schedule_from if start else 0
-        plan = prepare(config, start=not (start and start.place), schedule_from=schedule_from, limit_steps=limit_steps)
-        if not existed:
-            stack.enter_context(held(folder))
-        run = _begin(plan, folder, start or Record(config, plan.facts, teacher=plan.teacher), overwrite)
+        shared = Path(stack.enter_context(TemporaryDirectory()) if limit_steps else results) / config.name
+        if config.distill.teacher and Path(config.distill.teacher).resolve() == shared.resolve():
+            raise InputError(f"{shared} cannot teach itself: choose another --name for what it teaches")
+        folder, writes = shared, processes.first()
+        if not writes:  # but for checkpoints, what the others write is thrown away
+            folder = Path(stack.enter_context(TemporaryDirectory())) / config.name
+            console = Console(quiet=True)
+        with processes.together():
+            existed = folder.is_dir()
+            if writes:
+                check_folder(folder, resume, overwrite)  # before minutes go into reading data
+            if existed:
+                stack.enter_context(held(folder))
+            start = starting_point(shared, config, restart_schedule) if resume else None
+            schedule_from = start.record.schedule_from if start else 0
+            plan = prepare(
+                config, start=not (start and start.place), schedule_from=schedule_from, limit_steps=limit_steps
+            )
+            if not existed:
+                stack.enter_context(held(folder))
+        processes.agree("config", repr(config))
+        processes.agree("data", repr(plan.facts))
+        with processes.together():
+            run = _begin(plan, folder, shared, start or Record(config, plan.facts, teacher=plan.teacher), overwrite)
         epochs = 1 if limit_steps else config.epochs
         _introduce(console, plan, start, epochs)
         with stop_requests() as stops:
@@ -133,26 +145,34 @@ def train(
             raise _interrupted(run, Stops([stop.number])) from None
 
 
+ASKED_EVERY = 10  # steps
+
+
 class Stops(NamedTuple):
     """The signals that have come, and when the run is to stop by itself."""
 
     signals: list[int]
     at: float = math.inf
 
-    def __bool__(self) -> bool:
-        return bool(self.signals) or time.monotonic() >= self.at
+    def agreed(self, step: int = 0, per_epoch: int = 0) -> bool:
+        """Whether all processes stop here, as one of them is to; several ask each other every few steps of an epoch."""
+        here = bool(self.signals) or time.monotonic() >= self.at
+        if jax.process_count() == 1:
+            return here
+        return (step % ASKED_EVERY == 0 or step == per_epoch) and processes.any_of(here)
 
 
-def _begin(plan: Plan, folder: Path, start: Start | Record, overwrite: bool) -> Run:
+def _begin(plan: Plan, folder: Path, shared: Path, start: Start | Record, overwrite: bool) -> Run:
     """The run in its folder, which is made ready; nothing in it changes before all that can be wrong is checked."""
     if isinstance(start, Record):
         open_run(folder, start, overwrite)
-        return Run(plan, folder)
+        return Run(plan, folder, shared)
     start = check_same(start, plan.facts, plan.teacher)
-    run = Run(plan, folder)
+    run = Run(plan, folder, shared)
     if start.place:
         run.resume(start.place)
-    settle(folder, start)
+    if folder == shared:
+        settle(folder, start)
     return run
 
 
@@ -160,11 +180,11 @@ def _train(
     run: Run, stops: Stops, epochs: int, console: Console, profiler: Profiler
 ) -> Generator[dict[str, Any], bool | None]:  # fmt: skip
     total = epochs * run.plan.steps_per_epoch
-    config, (last_folder, best_folder) = run.plan.config, checkpoint.folders(run.folder)
+    config, (last_folder, best_folder) = run.plan.config, checkpoint.folders(run.shared)
     with (
         writer(last_folder, keep=2) as last,
         writer(best_folder, keep=1) if run.plan.dataset.validation else nullcontext() as best,
-        writer(checkpoint.epochs(run.folder), len(config.keep_epochs)) if config.keep_epochs else nullcontext() as kept,
+        writer(checkpoint.epochs(run.shared), len(config.keep_epochs)) if config.keep_epochs else nullcontext() as kept,
         reporting(console, config.task, epochs, total, run.done, run.judge) as report,
     ):
         if run.done:
@@ -176,9 +196,9 @@ def _train(
                 _train_epoch(run, epoch, batches, stops, last, report)
             _finish_epoch(run, epoch, last, best, kept, report)
             enough = yield run.rows[-1]
-            if stops:
+            if stops.agreed():
                 raise _interrupted(run, stops)
-            if enough:
+            if processes.any_of(bool(enough)):
                 break
 
 
@@ -237,7 +257,7 @@ def _train_epoch(
         if every and index % every == 0:
             run.check_finite(last)
             logged = run.log_steps(logged, min(every, index - first))
-        if stops:
+        if stops.agreed(index, per_epoch):
             run.check_finite(last)
             if index < per_epoch:
                 run.save(last, last)
@@ -250,8 +270,10 @@ def _train_epoch(
 
 
 def _interrupted(run: Run, stops: Stops) -> Interrupted:
-    number = stops.signals[0] if stops.signals else 0
-    why = signal.Signals(number).name if number else "the time is up"
+    number, late = stops.signals[0] if stops.signals else 0, time.monotonic() >= stops.at
+    if not number and not late:
+        number = signal.SIGTERM  # or whatever it was that another process was sent
+    why = "the time is up" if late and not number else signal.Signals(number).name
     return Interrupted(f"{why}: stopped and saved at step {run.done} in {run.folder}", 128 + number if number else 0)
 
 

@@ -45,8 +45,9 @@ class Diverged(Failed):
 class Run:
     """The mutable part of `fit`: where the run is and what it has seen."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self.plan, self.folder = plan, folder
+    def __init__(self, plan: Plan, folder: Path, shared: Path | None = None) -> None:
+        """`folder` is where this process writes, `shared` that of the run, if it is another process that writes it."""
+        self.plan, self.folder, self.shared = plan, folder, shared or folder
         self.teacher = plan.lessons.arrays if plan.lessons else None
         self.steps = compiled(plan.recipe, self.teacher)
         self.fetch_train = self.steps.fetch(plan.dataset.train)
@@ -75,7 +76,7 @@ class Run:
         opt_state, step, self.sums, *raw = training
         params, stats = raw[0] if raw else model
         self.state = TrainState(params, stats, opt_state, step, model if raw else None)
-        self.rows = read_metrics(self.folder, self.done)
+        self.rows = read_metrics(self.shared, self.done)
         self.before = self.rows[-1]["seconds"] if self.rows else 0.0
 
     def save(self, checkpoints: Writer, last: Writer) -> None:

@@ -124,7 +124,9 @@ def writer(folder: Path, keep: int) -> Iterator[Writer]:
             manifest.discard(place)
     # Folders that are made in the background have threads wait ten minutes for one that could not be made.
     folders = ocp.AsyncOptions(create_directories_asynchronously=False)
-    options = ocp.CheckpointManagerOptions(async_options=folders)
+    # Several processes wait for each other by names, which two writers at once must not share.
+    apart = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
+    options = ocp.CheckpointManagerOptions(async_options=folders, multiprocessing_options=apart)
     with quiet():
         manager = ocp.CheckpointManager(folder.absolute(), options=options, item_names=ITEMS)
         opened = Writer(folder, keep, manager)
