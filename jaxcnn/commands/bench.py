@@ -1,4 +1,4 @@
-"""`jaxcnn bench`: the speed of single operations, training steps, compiling, augmentations and whole epochs."""
+"""`jaxcnn bench`: the speed of operations, training steps, compiling, augmentations, whole epochs, and explanations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from jaxcnn.bench.peers import ALL, AUGMENTERS, NAMES
+from jaxcnn.bench.peers import ALL, AUGMENTERS, EXPLAINERS, NAMES
 from jaxcnn.bench.peers import choose as choose_peers
 from jaxcnn.commands.command import FAILED, Command, say
 from jaxcnn.commands.flags import Flag
@@ -22,24 +22,26 @@ TITLES = {
     "compile": "The time to trace and compile",
     "augment": "The speed of augmentations",
     "epoch": "The speed of whole epochs",
+    "see": "The speed of explanations",
 }
-BATCH = {"ops": 64, "step": 128, "compile": 32, "augment": 128, "epoch": 128}
+BATCH = {"ops": 64, "step": 128, "compile": 32, "augment": 128, "epoch": 128, "see": 64}
+PEERS = {"augment": AUGMENTERS, "see": EXPLAINERS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Command):
     """Measure the speed beside lax, Flax, Keras and PyTorch.
 
-    The tables go to OUTPUT/bench-ops.md, -step.md, -compile.md, -augment.md or -epoch.md (-gpu on a GPU), and while
-    they are measured to the file of that name and .partial. Augmentations have peers of their own: torchvision, kornia,
-    albumentations, augmax, dm_pix.
+    The tables go to OUTPUT/bench-ops.md, -step.md, -compile.md, -augment.md, -epoch.md or -see.md (-gpu on a GPU), and
+    while they are measured to the file of that name and .partial. Augmentations have peers of their own: torchvision,
+    kornia, albumentations, augmax, dm_pix; and so has what looks inside of a network: captum, grad-cam, foolbox, torch.
     """
 
     computes = lasting = True
 
-    what: Positional[Literal["ops", "step", "compile", "augment", "epoch"]]
-    """Operations, training steps, how long networks take to compile, augmentations (at batch 1, 32 and 128), or whole
-    epochs, with data, checkpoint and evaluation."""
+    what: Positional[Literal["ops", "step", "compile", "augment", "epoch", "see"]]
+    """Operations, training steps, how long networks take to compile, augmentations (at batch 1, 32 and 128), whole
+    epochs, with data, checkpoint and evaluation, or explanations and attacks."""
     peers: Annotated[
         tuple[str, ...], arg(metavar="PEER...", help_behavior_hint=f"(default: all of {', '.join(NAMES[1:])})")
     ] = ()
@@ -60,7 +62,14 @@ class Bench(Command):
         """
         import jax
 
-        from jaxcnn.bench import measure_augment, measure_compile, measure_epoch, measure_ops, measure_steps
+        from jaxcnn.bench import (
+            measure_augment,
+            measure_compile,
+            measure_epoch,
+            measure_ops,
+            measure_see,
+            measure_steps,
+        )
         from jaxcnn.bench.agreement import Disagreement
         from jaxcnn.bench.cases import choose
         from jaxcnn.bench.conditions import describe, matrix_peak, prepare, speed
@@ -73,11 +82,11 @@ class Bench(Command):
             raise InputError(f"--batch must be at least 1, not {batch}")
         modules = {
             "ops": measure_ops, "step": measure_steps, "compile": measure_compile, "augment": measure_augment,
-            "epoch": measure_epoch,
+            "epoch": measure_epoch, "see": measure_see,
         }  # fmt: skip
         measuring: Any = modules[self.what]
         cases = choose(self.cases or None, measuring.names())
-        chosen, notes = choose_peers(self.peers or None, platform, AUGMENTERS if self.what == "augment" else ALL)
+        chosen, notes = choose_peers(self.peers or None, platform, PEERS.get(self.what, ALL))
         suffix = "" if platform == "cpu" else f"-{platform}"
         path = ready(self.output, f"bench-{self.what}{suffix}.md")
         plan, size = (QUICK, 512) if self.quick else (Plan(), 2048 if platform == "cpu" else 8192)

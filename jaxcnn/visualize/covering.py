@@ -13,10 +13,8 @@ from jax import Array, lax
 from jaxcnn.forward_pass import forward
 from jaxcnn.layout import Params, Shape, times
 from jaxcnn.spec import Spec
-from jaxcnn.visualize.scores import Score
-
-PIXELS = 2**20  # that are computed at once: 1,024 images of 32x32, 20 of 224x224
-MOST = 128  # images that are computed at once: more are no faster
+from jaxcnn.visualize.batching import at_once, shared_out
+from jaxcnn.visualize.scores import Score, repeated
 
 
 class Windows(NamedTuple):
@@ -56,7 +54,7 @@ def occlusion(
         raise ValueError(f"fill is 'mean', a number or an array, not {fill!r}")
     rows, columns = len(placed.rows), len(placed.columns)
     pairs = np.array([(*row, *column) for row in placed.rows for column in placed.columns])
-    count = min(max(1, min(MOST, PIXELS // (shape[0] * shape[1])) // len(x)), len(pairs))
+    count = shared_out(len(pairs), at_once(shape) // len(x))
     parts = np.resize(pairs, (-(-len(pairs) // count), count, 4))  # the last part is filled up with the first windows
     cover = None if isinstance(fill, str) else fill
     return _drops(net, params, batch_stats, x, cover, score, parts, (rows, columns))
@@ -102,7 +100,7 @@ def _drops(
 
     def measured(images: Array) -> Array:
         run = forward(net, params, batch_stats, images)
-        return run.output if score is None else score(run)
+        return run.output if score is None else repeated(score, len(images) // len(x))(run)
 
     def covered(ends: Array) -> Array:
         rows, columns = jnp.arange(x.shape[1])[:, None, None], jnp.arange(x.shape[2])[:, None]
@@ -110,10 +108,8 @@ def _drops(
         return jnp.where(inside, cover, x)
 
     def part(ends: Array) -> Array:
-        images = jax.vmap(covered)(ends)
-        if score is None:  # as one batch
-            return measured(images.reshape(-1, *x.shape[1:])).reshape(len(ends), len(x), -1)
-        return jax.vmap(measured)(images)  # whose numbers may be each image's own
+        values = measured(jax.vmap(covered)(ends).reshape(-1, *x.shape[1:]))  # as one batch
+        return values.reshape(len(ends), len(x), *values.shape[1:])
 
     drops = measured(x) - lax.map(part, parts)
     drops = drops.reshape(-1, *drops.shape[2:])[: grid[0] * grid[1]]

@@ -13,8 +13,9 @@ from jaxcnn import rewrite
 from jaxcnn.forward_pass import forward
 from jaxcnn.layout import Params
 from jaxcnn.spec import Spec
+from jaxcnn.visualize.batching import at_once, shared_out
 from jaxcnn.visualize.paths import rewire
-from jaxcnn.visualize.scores import Numbers, Score, checked
+from jaxcnn.visualize.scores import Numbers, Score, checked, repeated
 
 
 class Integrated(NamedTuple):
@@ -75,7 +76,8 @@ def integrated_gradients(
     if steps < 1:
         raise ValueError(f"integrated gradients take at least 1 step, not {steps}")
     score = checked(score, net, x.shape[1:])
-    return _integrated(net, params, batch_stats, x, score, baseline, steps)
+    together = shared_out(steps, at_once(x.shape[1:]) // max(1, len(x)))
+    return _integrated(net, params, batch_stats, x, score, baseline, steps, together)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -94,17 +96,24 @@ def _gradient(net: Spec, params: Params, batch_stats: Params, x: Array, score: S
     return gradient * values.reshape(-1, *(1,) * (x.ndim - 1)) if scaled else gradient
 
 
-@partial(jax.jit, static_argnums=(0, 6))
+@partial(jax.jit, static_argnums=(0, 6, 7))
 def _integrated(
-    net: Spec, params: Params, batch_stats: Params, x: Array, score: Score, baseline: Array | float, steps: int
-) -> Integrated:
+    net: Spec, params: Params, batch_stats: Params, x: Array, score: Score, baseline: Array | float, steps: int,
+    together: int,
+) -> Integrated:  # fmt: skip
     start = jnp.broadcast_to(jnp.asarray(baseline, x.dtype), x.shape)
 
-    def add(total: Array, number: Array) -> tuple[Array, None]:
-        share = (number.astype(x.dtype) + 0.5) / steps
-        return total + _gradient(net, params, batch_stats, start + share * (x - start), score, False), None
+    tiled = repeated(score, together)
 
-    total, _ = jax.lax.scan(add, jnp.zeros_like(x), jnp.arange(steps))
+    def add(total: Array, numbers: Array) -> tuple[Array, None]:
+        shares = ((numbers.astype(x.dtype) + 0.5) / steps).reshape(-1, *(1,) * x.ndim)
+        points = (start + shares * (x - start)).reshape(-1, *x.shape[1:])  # as one batch
+        gradients = _gradient(net, params, batch_stats, points, tiled, False).reshape(together, *x.shape)
+        counted = (numbers < steps).reshape(-1, *(1,) * x.ndim)  # the last ones may only fill up their group
+        return total + jnp.sum(jnp.where(counted, gradients, 0), 0), None
+
+    groups = jnp.arange(-(-steps // together) * together).reshape(-1, together)
+    total, _ = jax.lax.scan(add, jnp.zeros_like(x), groups)
     attributions = (x - start) * (total / steps)
     both = score(forward(net, params, batch_stats, x)) - score(forward(net, params, batch_stats, start))
     return Integrated(attributions, both - attributions.reshape(len(x), -1).sum(1))

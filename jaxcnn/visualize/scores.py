@@ -166,6 +166,11 @@ def checked(score: Score | Numbers, net: Spec, shape: Shape) -> Score:
     return score
 
 
+def repeated(score: Score, times: int) -> Score:
+    """The score of images that stand one behind the other so many times: numbers of each image are repeated."""
+    return jax.tree.map(lambda numbers: jnp.tile(numbers, times) if jnp.ndim(numbers) else numbers, score)
+
+
 def _chosen(values: Array, numbers: Numbers) -> Array:
     """Of (N, K) the one of each row, the same or its own."""
     return values[jnp.arange(len(values)), jnp.asarray(numbers)]
