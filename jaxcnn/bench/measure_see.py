@@ -72,10 +72,11 @@ def _best_way(name: str, row: str, given: Problem, expected: list[np.ndarray]) -
     """
     from jaxcnn.bench.explainers import MAKERS, as_grad_cam
 
+    ways = MAKERS[name](row, given, True)  # a few steps tell which is the fastest
     if name == "grad-cam":
         expected = as_grad_cam(expected)
     least = {}
-    for how, work in MAKERS[name](row, given, True).items():  # a few steps tell which is the fastest
+    for how, work in ways.items():
         check_alike(f"{name} ({row}, {how})", row, work(), expected)
         least[how] = min(_seconds(work) for _ in range(TRIES))
     how = min(least, key=lambda each: least[each])
