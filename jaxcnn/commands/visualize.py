@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from jaxcnn.layout import Params
     from jaxcnn.visualize.views import Asked, Shown, View
 
-NAMES = Literal["explanations", "maps", "filters", "units", "classes", "fooled", "patterns", "evolution", "neighbors"]
+NAMES = Literal[
+    "explanations", "predictions", "maps", "filters", "units", "classes", "fooled", "patterns", "evolution",
+    "neighbors", "fields", "confusions",
+]  # fmt: skip
 METHODS = Literal[
     "saliency", "integrated_gradients", "guided", "deconvnet", "gradcam", "gradcam++", "hirescam", "occlusion"
 ]
-OF_IMAGES = ("explanations", "maps", "fooled", "neighbors")
+OF_IMAGES = ("explanations", "predictions", "maps", "fooled", "neighbors", "fields")
 OF_EXAMPLES = ("patterns", "evolution", "neighbors")
 MOST = 32  # images of one picture
-TESTED = 4  # test images that are shown where none is named
+OF_TESTS = ("confusions",)
+TESTED = {"predictions": 8}  # test images that are shown where none is named, else FEW
+FEW = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,7 @@ class Visualize(ClassifierOptions, Command):
     The picture goes to OUTPUT; what it shows is said in sentences, too.
 
       explanations  images, what is said of them, and what speaks for it
+      predictions   images and their most probable classes
       maps          what the channels of a layer respond to in images
       filters       the kernels of the first convolution
       units         images that the channels of a layer make the most of
@@ -46,6 +52,8 @@ class Visualize(ClassifierOptions, Command):
       patterns      training images that channels respond to the most
       evolution     the same after each epoch that was kept (--keep-epochs)
       neighbors     training images nearest to images in the last hidden layer
+      fields        which pixels a unit sees, and which of them count
+      confusions    the confusion matrix of the test images, in images
     """
 
     computes = True
@@ -73,6 +81,8 @@ class Visualize(ClassifierOptions, Command):
     """Channels of the layer."""
     window: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: a quarter of the image)")] = None
     """The side of the window of occlusion."""
+    tolerance: Annotated[float, arg(metavar="SHARE")] = 0.02
+    """What the sum of integrated gradients may lack: their steps are doubled until it lacks no more."""
     epsilon: Annotated[int, arg(metavar="N")] = 1
     """By how many steps of 8 bits a pixel may change to fool a network."""
     ink: float = 0.02
@@ -122,6 +132,8 @@ class Visualize(ClassifierOptions, Command):
                 raise InputError(f"--{name} must be at least 1, not {value}")
         if self.seed < 0 or self.ink < 0:
             raise InputError("--seed and --ink are not negative")
+        if not self.tolerance > 0:
+            raise InputError(f"--tolerance is above 0, not {self.tolerance:g}")
         if self.epsilon > 255:
             raise InputError(f"--epsilon is at most 255 steps of 8 bits, not {self.epsilon}")
 
@@ -143,7 +155,7 @@ class Visualize(ClassifierOptions, Command):
         """The run's images, where some are needed."""
         from jaxcnn.data import load
 
-        wanted = self.show in OF_EXAMPLES or (self.show in OF_IMAGES and not self.images)
+        wanted = self.show in (*OF_EXAMPLES, *OF_TESTS) or (self.show in OF_IMAGES and not self.images)
         return load(classifier.config.data) if wanted and classifier.config else None
 
     def _shown(self, classifier: Classifier, dataset: Dataset | None) -> Shown:
@@ -162,7 +174,7 @@ class Visualize(ClassifierOptions, Command):
             return Shown(np.stack([image for _, image in pairs]), [str(path) for path, _ in pairs])
         if dataset is None:
             raise InputError("visualize needs an image after the network")
-        some = dataset.limited(TESTED).test
+        some = dataset.limited(TESTED.get(self.show, FEW)).test
         places = np.linspace(0, len(dataset.test.labels) - 1, len(some.labels), dtype=int)
         return Shown(some.images, [f"test image {number}" for number in places], some.labels)
 
@@ -178,10 +190,13 @@ class Visualize(ClassifierOptions, Command):
         from jaxcnn.visualize.views import Asked, Examples
 
         chosen = tuple(class_number(name, classifier.classes) for name in self.of)
-        examples = Examples(dataset.train.images, dataset.train.labels) if dataset else None
+        examples, tests = (
+            Examples(split.images, split.labels) if split else None
+            for split in ((dataset.train, dataset.test) if dataset else (None, None))
+        )
         return Asked(
             self.methods, chosen, self.at, self.channels, self.window, self.epsilon, self.ink, self.steps,
-            not self.unchecked, self.seed, examples, self.smooth, self._epochs(classifier),
+            not self.unchecked, self.seed, examples, self.smooth, self._epochs(classifier), tests, self.tolerance,
         )  # fmt: skip
 
 

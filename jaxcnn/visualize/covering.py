@@ -12,9 +12,10 @@ from jax import Array, lax
 
 from jaxcnn.forward_pass import forward
 from jaxcnn.layout import Params, Shape, times
+from jaxcnn.readings.receptive import Box, receptive_field
 from jaxcnn.spec import Spec
 from jaxcnn.visualize.batching import at_once, shared_out
-from jaxcnn.visualize.scores import Score, repeated
+from jaxcnn.visualize.scores import Score, Unit, repeated
 
 
 class Windows(NamedTuple):
@@ -43,6 +44,8 @@ def occlusion(
       (N, rows, columns, outputs), or (N, rows, columns) with a score. The first window stands in the upper left corner,
       the last ones are cut at the border; `windows_over` says where they stand, `spread` makes maps of pixels.
 
+    Windows that cannot reach the receptive field of a unit are not computed: what they cover changes it by 0.
+
     Raises:
       ValueError: a window that is larger than the image, or sizes below 1.
     """
@@ -52,12 +55,37 @@ def occlusion(
         score.check(net, shape)
     if isinstance(fill, str) and fill != "mean":
         raise ValueError(f"fill is 'mean', a number or an array, not {fill!r}")
-    rows, columns = len(placed.rows), len(placed.columns)
     pairs = np.array([(*row, *column) for row in placed.rows for column in placed.columns])
-    count = shared_out(len(pairs), at_once(shape) // len(x))
-    parts = np.resize(pairs, (-(-len(pairs) // count), count, 4))  # the last part is filled up with the first windows
+    reached = np.flatnonzero(_reaching(pairs, _field_of(net, shape, score)))
     cover = None if isinstance(fill, str) else fill
-    return _drops(net, params, batch_stats, x, cover, score, parts, (rows, columns))
+    grid = len(placed.rows), len(placed.columns)
+    if not len(reached):
+        return jnp.zeros((len(x), *grid), x.dtype)
+    count = shared_out(len(reached), at_once(shape) // len(x))
+    parts = np.resize(pairs[reached], (-(-len(reached) // count), count, 4))  # the first windows fill up the last part
+    drops = _drops(net, params, batch_stats, x, cover, score, parts)[: len(reached)]
+    if len(reached) < len(pairs):
+        drops = jnp.zeros((len(pairs), *drops.shape[1:]), drops.dtype).at[reached].set(drops)
+    return jnp.moveaxis(drops.reshape(*grid, *drops.shape[1:]), 2, 0)
+
+
+def _field_of(net: Spec, shape: Shape, score: Score | None) -> Box | None:
+    """The pixels on which a unit depends in any of the images; None where the score is of no single place."""
+    if not isinstance(score, Unit) or len(score.place) != 2:
+        return None
+    rows, columns = np.broadcast_arrays(*map(np.asarray, score.place))
+    places = set(zip(rows.ravel().tolist(), columns.ravel().tolist(), strict=True))
+    boxes = np.array([receptive_field(net, shape, score.path, place) for place in places])
+    return [(int(first), int(end)) for first, end in zip(boxes.min(0)[:, 0], boxes.max(0)[:, 1], strict=True)]
+
+
+def _reaching(pairs: np.ndarray, field: Box | None) -> np.ndarray:
+    """Which windows, (count, 4), cover some pixel of a field."""
+    if field is None:
+        return np.ones(len(pairs), bool)
+    (top, bottom), (left, right) = field
+    first_row, last_row, first_column, last_column = pairs.T
+    return (first_row < bottom) & (last_row > top) & (first_column < right) & (last_column > left)
 
 
 def windows_over(shape: Shape, window: int | tuple[int, int], stride: int | tuple[int, int] | None = None) -> Windows:
@@ -90,12 +118,12 @@ def _pair(size: int | tuple[int, int], what: str) -> tuple[int, int]:
     return pair
 
 
-@partial(jax.jit, static_argnums=(0, 7))
+@partial(jax.jit, static_argnums=0)
 def _drops(
     net: Spec, params: Params, batch_stats: Params, x: Array, fill: float | Array | None, score: Score | None,
-    parts: Array, grid: tuple[int, int],
+    parts: Array,
 ) -> Array:  # fmt: skip
-    """The drops in a grid of windows, whose ends are (parts, windows, 4): the last windows only fill up a part."""
+    """The drops of windows, whose ends are (parts, windows, 4), one part after the other: (all windows, N, ...)."""
     cover = jnp.broadcast_to(x.mean((1, 2), keepdims=True) if fill is None else jnp.asarray(fill, x.dtype), x.shape)
 
     def measured(images: Array) -> Array:
@@ -112,5 +140,4 @@ def _drops(
         return values.reshape(len(ends), len(x), *values.shape[1:])
 
     drops = measured(x) - lax.map(part, parts)
-    drops = drops.reshape(-1, *drops.shape[2:])[: grid[0] * grid[1]]
-    return jnp.moveaxis(drops.reshape(*grid, *drops.shape[1:]), 2, 0)
+    return drops.reshape(-1, *drops.shape[2:])

@@ -6,14 +6,17 @@ from jaxcnn.visualize.subject import Subject
 from jaxcnn.visualize.views.evolution import evolution
 from jaxcnn.visualize.views.examples import neighbors, patterns
 from jaxcnn.visualize.views.explanations import explanations
+from jaxcnn.visualize.views.fields import fields
 from jaxcnn.visualize.views.filters import filters
 from jaxcnn.visualize.views.fooled import fooled
 from jaxcnn.visualize.views.maps import maps
 from jaxcnn.visualize.views.maximized import classes, units
+from jaxcnn.visualize.views.predictions import confusions, predictions
 from jaxcnn.visualize.views.view import Asked, Examples, Shown, View
 
 VIEWS: dict[str, Callable[[Subject, Shown, Asked], View]] = {
     "explanations": explanations,
+    "predictions": predictions,
     "maps": maps,
     "filters": filters,
     "units": units,
@@ -22,6 +25,8 @@ VIEWS: dict[str, Callable[[Subject, Shown, Asked], View]] = {
     "patterns": patterns,
     "evolution": evolution,
     "neighbors": neighbors,
+    "fields": fields,
+    "confusions": confusions,
 }
 """Every view by its name."""
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from jaxcnn.charts.panels import Panel, Picture
 from jaxcnn.host.text import counted, printable
 from jaxcnn.visualize.attack import adversarial, smallest_epsilon
-from jaxcnn.visualize.pictures import around_gray
+from jaxcnn.visualize.pictures import around_gray, saved
 from jaxcnn.visualize.subject import Subject
 from jaxcnn.visualize.views.view import Asked, Shown, View, image_needed, label_of, shown_image, top_bars
 
 MOST = 16  # steps of 8 bits that the smallest change is looked for in
+QUALITIES = (90, 75)  # of JPEG
 
 
 def fooled(subject: Subject, shown: Shown, asked: Asked) -> View:
-    """A row for each image: it, the changed one as 8 bits hold it, their difference, and what is said of either.
+    """A row for each image: it, the changed one as a PNG holds it, their difference, and what is said of either.
 
+    What is left of the change is told for files of JPEG, too.
     It is turned towards the class that is asked for, or away from the one that is most probable. Raises ValueError
     without an image, and for several classes.
     """
@@ -26,12 +30,14 @@ def fooled(subject: Subject, shown: Shown, asked: Asked) -> View:
     labels = before.argmax(1)
     network = subject.net, subject.params, subject.batch_stats
     found = adversarial(*network, shown.images, labels, asked.epsilon, target, prepare=subject.prepare)
-    after = subject.shares(found.images)
+    changed = np.stack([saved(image) for image in found.images])
+    after = subject.shares(changed)
+    left = {quality: subject.shares(np.stack([saved(image, quality) for image in changed])) for quality in QUALITIES}
     least = smallest_epsilon(*network, shown.images, labels, most=MOST, prepare=subject.prepare)
     panels: list[Panel] = []
     sentences = []
     for number, name in enumerate(shown.names):
-        difference = found.images[number].astype(int) - shown.images[number]
+        difference = changed[number].astype(int) - shown.images[number]
         was, became = (subject.name(shares[number].argmax()) for shares in (before, after))
         told = f"{printable(was)} {before[number].max():.1%} becomes {printable(became)} {after[number].max():.1%}"
         enough = (
@@ -39,14 +45,19 @@ def fooled(subject: Subject, shown: Shown, asked: Asked) -> View:
         )
         flat = "; its loss has no gradient, which says nothing of it" if found.flat[number] else ""
         size = int(abs(difference).max())
-        changed = f"changed by at most {size}/255"
+        limit = f"changed by at most {size}/255"
+        kept = "after JPEG " + ", ".join(
+            f"of quality {quality} {subject.name(shares[number].argmax())} {shares[number].max():.1%}"
+            for quality, shares in left.items()
+        )
         label = label_of(shown, number)
         panels += [
             shown_image(subject, shown, number), top_bars(subject, before[number], label, "before"),
-            Picture(around_gray(difference, max(1, size)).pixels, "difference", f"{changed}, gray is 0"),
-            Picture(found.images[number], "after", f"least that turns it: {enough}{flat}"),
+            Picture(around_gray(difference, max(1, size)).pixels, "difference", f"{limit}, gray is 0"),
+            Picture(changed[number], "after", f"least that turns it: {enough}{flat}; {kept}"),
             top_bars(subject, after[number], label, "after"),
         ]  # fmt: skip
-        sentences.append(f"{printable(name)}: {told}; {changed}; least that turns it: {enough}{flat}")
-    numbers = {"images": shown.images, "changed": found.images, "before": before, "after": after, "least": least}
+        sentences.append(f"{printable(name)}: {told}; {limit}; {kept}; least that turns it: {enough}{flat}")
+    numbers = {"images": shown.images, "changed": changed, "before": before, "after": after, "least": least}
+    numbers |= {f"jpeg_{quality}": shares for quality, shares in left.items()}
     return View(panels, 5, f"turned by at most {asked.epsilon}/255", sentences, numbers, 1.9)

@@ -26,7 +26,7 @@ class Shown(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """The training images of a network, uint8 (N, H, W, C), and their classes."""
+    """The training or test images of a network, uint8 (N, H, W, C), and their classes."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -49,6 +49,8 @@ class Asked:
     examples: Examples | None = None
     smooth: float = 0.0
     epochs: Mapping[int, tuple[Params, Params]] | None = None  # arrays of the network after some epochs
+    tests: Examples | None = None
+    tolerance: float | None = None
 
 
 class View(NamedTuple):
