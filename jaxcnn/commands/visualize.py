@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from jaxcnn.visualize.views import Asked, Shown, View
 
 NAMES = Literal[
-    "explanations", "predictions", "maps", "filters", "units", "classes", "fooled", "patterns", "evolution",
-    "neighbors", "fields", "confusions",
+    "explanations", "depths", "patches", "predictions", "maps", "filters", "units", "classes", "fooled", "robustness",
+    "patterns", "evolution", "neighbors", "fields", "confusions",
 ]  # fmt: skip
 METHODS = Literal[
     "saliency", "integrated_gradients", "guided", "deconvnet", "gradcam", "gradcam++", "hirescam", "occlusion"
 ]
-OF_IMAGES = ("explanations", "predictions", "maps", "fooled", "neighbors", "fields")
+OF_IMAGES = ("explanations", "depths", "patches", "predictions", "maps", "fooled", "neighbors", "fields")
 OF_EXAMPLES = ("patterns", "evolution", "neighbors")
 MOST = 32  # images of one picture
-OF_TESTS = ("confusions",)
+OF_TESTS = ("confusions", "robustness")
+OF_EXAMPLES_IF_ANY = ("units", "classes")
 TESTED = {"predictions": 8}  # test images that are shown where none is named, else FEW
 FEW = 4
 
@@ -43,12 +44,15 @@ class Visualize(ClassifierOptions, Command):
     The picture goes to OUTPUT; what it shows is said in sentences, too.
 
       explanations  images, what is said of them, and what speaks for it
+      depths        Grad-CAM at the end of every stage
+      patches       occlusion with windows of six sizes
       predictions   images and their most probable classes
       maps          what the channels of a layer respond to in images
       filters       the kernels of the first convolution
       units         images that the channels of a layer make the most of
       classes       the same of classes, without and with a price of ink
       fooled        changes of some steps of 8 bits that turn images
+      robustness    how many test images stay right under such changes
       patterns      training images that channels respond to the most
       evolution     the same after each epoch that was kept (--keep-epochs)
       neighbors     training images nearest to images in the last hidden layer
@@ -91,6 +95,8 @@ class Visualize(ClassifierOptions, Command):
     """What the squared difference of two neighboring pixels costs in images of units and classes."""
     steps: Annotated[int, arg(metavar="N")] = 200
     """Of units and classes: how often their images are changed."""
+    energy: Flag = False
+    """Of units: the sum of the squares of a channel is made the most of, instead of its sum."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """Draws what checks compare with, and what images of units and classes begin with."""
     unchecked: Flag = False
@@ -155,7 +161,9 @@ class Visualize(ClassifierOptions, Command):
         """The run's images, where some are needed."""
         from jaxcnn.data import load
 
-        wanted = self.show in (*OF_EXAMPLES, *OF_TESTS) or (self.show in OF_IMAGES and not self.images)
+        wanted = self.show in (*OF_EXAMPLES, *OF_EXAMPLES_IF_ANY, *OF_TESTS) or (
+            self.show in OF_IMAGES and not self.images
+        )
         return load(classifier.config.data) if wanted and classifier.config else None
 
     def _shown(self, classifier: Classifier, dataset: Dataset | None) -> Shown:
@@ -197,6 +205,7 @@ class Visualize(ClassifierOptions, Command):
         return Asked(
             self.methods, chosen, self.at, self.channels, self.window, self.epsilon, self.ink, self.steps,
             not self.unchecked, self.seed, examples, self.smooth, self._epochs(classifier), tests, self.tolerance,
+            self.energy,
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from jaxcnn.layout import Params, Shape, times
 from jaxcnn.readings.receptive import Box, receptive_field
 from jaxcnn.spec import Spec
 from jaxcnn.visualize.batching import at_once, shared_out
+from jaxcnn.visualize.paths import place_at
 from jaxcnn.visualize.scores import Score, Unit, repeated
 
 
@@ -49,24 +51,49 @@ def occlusion(
     Raises:
       ValueError: a window that is larger than the image, or sizes below 1.
     """
+    (drops,) = occlusions(net, params, batch_stats, x, [window], [stride], fill, score=score)
+    return drops
+
+
+def occlusions(
+    net: Spec, params: Params, batch_stats: Params, x: Array, windows: Sequence[int | tuple[int, int]],
+    strides: Sequence[int | tuple[int, int] | None] | None = None, fill: str | float | Array = "mean", *,
+    score: Score | None = None,
+) -> list[Array]:  # fmt: skip
+    """The same for windows of several sizes, all of them in one call of one compiled function."""
     shape = x.shape[1:]
-    placed = windows_over(shape, window, stride)
+    every = [
+        windows_over(shape, window, stride)
+        for window, stride in zip(windows, strides or [None] * len(windows), strict=True)
+    ]
     if score is not None:
         score.check(net, shape)
     if isinstance(fill, str) and fill != "mean":
         raise ValueError(f"fill is 'mean', a number or an array, not {fill!r}")
-    pairs = np.array([(*row, *column) for row in placed.rows for column in placed.columns])
+    pairs = np.array([(*row, *column) for placed in every for row in placed.rows for column in placed.columns])
     reached = np.flatnonzero(_reaching(pairs, _field_of(net, shape, score)))
-    cover = None if isinstance(fill, str) else fill
-    grid = len(placed.rows), len(placed.columns)
     if not len(reached):
-        return jnp.zeros((len(x), *grid), x.dtype)
+        return [jnp.zeros((len(x), len(placed.rows), len(placed.columns)), x.dtype) for placed in every]
+    cover = None if isinstance(fill, str) else fill
     count = shared_out(len(reached), at_once(shape) // len(x))
     parts = np.resize(pairs[reached], (-(-len(reached) // count), count, 4))  # the first windows fill up the last part
     drops = _drops(net, params, batch_stats, x, cover, score, parts)[: len(reached)]
     if len(reached) < len(pairs):
         drops = jnp.zeros((len(pairs), *drops.shape[1:]), drops.dtype).at[reached].set(drops)
-    return jnp.moveaxis(drops.reshape(*grid, *drops.shape[1:]), 2, 0)
+    found, start = [], 0
+    for rows, columns in every:
+        grid = drops[start : start + len(rows) * len(columns)].reshape(len(rows), len(columns), *drops.shape[1:])
+        found.append(jnp.moveaxis(grid, 2, 0))
+        start += len(rows) * len(columns)
+    return found
+
+
+def ablation(net: Spec, params: Params, batch_stats: Params, x: Array, path: str) -> Array:
+    """The drop of all outputs when a channel of a layer is set to 0: (N, channels, outputs).
+
+    Raises ValueError for a path that the network does not have.
+    """
+    return _ablated(net, params, batch_stats, x, path, place_at(net, x.shape[1:], path).shape[-1])
 
 
 def _field_of(net: Spec, shape: Shape, score: Score | None) -> Box | None:
@@ -101,7 +128,7 @@ def windows_over(shape: Shape, window: int | tuple[int, int], stride: int | tupl
     return Windows(*along)
 
 
-def spread(drops: Array, windows: Windows, size: tuple[int, int]) -> np.ndarray:
+def spread(drops: Array | np.ndarray, windows: Windows, size: tuple[int, int]) -> np.ndarray:
     """Drops (N, rows, columns) as maps (N, H, W): of every pixel the mean over the windows that cover it, else 0."""
     rows, columns = (
         np.stack([(np.arange(length) >= first) & (np.arange(length) < end) for first, end in along]).astype(float)
@@ -141,3 +168,15 @@ def _drops(
 
     drops = measured(x) - lax.map(part, parts)
     return drops.reshape(-1, *drops.shape[2:])
+
+
+@partial(jax.jit, static_argnums=(0, 4, 5))
+def _ablated(net: Spec, params: Params, batch_stats: Params, x: Array, path: str, channels: int) -> Array:
+    def without(channel: Array) -> Array:
+        def silenced(values: Array) -> Array:
+            return jnp.where(jnp.arange(channels) == channel, jnp.zeros_like(values), values)
+
+        return forward(net, params, batch_stats, x, edits={path: silenced}).output
+
+    left = lax.map(without, jnp.arange(channels))
+    return forward(net, params, batch_stats, x).output[:, None] - jnp.moveaxis(left, 0, 1)

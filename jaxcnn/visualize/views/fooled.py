@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxcnn.charts.panels import Panel, Picture
+from jaxcnn.charts.panels import Bars, Panel, Picture
+from jaxcnn.data.batches import padded
 from jaxcnn.host.text import counted, printable
 from jaxcnn.visualize.attack import adversarial, smallest_epsilon
+from jaxcnn.visualize.batching import at_once
 from jaxcnn.visualize.pictures import around_gray, saved
 from jaxcnn.visualize.subject import Subject
 from jaxcnn.visualize.views.view import Asked, Shown, View, image_needed, label_of, shown_image, top_bars
 
 MOST = 16  # steps of 8 bits that the smallest change is looked for in
 QUALITIES = (90, 75)  # of JPEG
+EPSILONS = (0, 1, 2, 4, 8)  # steps of 8 bits
+ATTACKED = 512  # test images, evenly taken
 
 
 def fooled(subject: Subject, shown: Shown, asked: Asked) -> View:
@@ -61,3 +65,31 @@ def fooled(subject: Subject, shown: Shown, asked: Asked) -> View:
     numbers = {"images": shown.images, "changed": changed, "before": before, "after": after, "least": least}
     numbers |= {f"jpeg_{quality}": shares for quality, shares in left.items()}
     return View(panels, 5, f"turned by at most {asked.epsilon}/255", sentences, numbers, 1.9)
+
+
+def robustness(subject: Subject, shown: Shown, asked: Asked) -> View:
+    """The share of test images that are right after changes of 0, 1, 2, 4 and 8 steps of 8 bits.
+
+    Raises ValueError without test images.
+    """
+    if asked.tests is None:
+        raise ValueError("robust accuracy is that of the test images of a run, and published weights have none here")
+    places = np.linspace(0, len(asked.tests.labels) - 1, min(ATTACKED, len(asked.tests.labels)), dtype=int)
+    images, labels = asked.tests.images[places], asked.tests.labels[places]
+    network = subject.net, subject.params, subject.batch_stats
+    right = {}
+    for epsilon in EPSILONS:
+        found = np.concatenate([
+            adversarial(*network, images[ids], labels[ids], epsilon, prepare=subject.prepare).logits[counts > 0]
+            for ids, counts in padded(np.arange(len(labels)), at_once(subject.shape))
+        ])  # fmt: skip
+        right[epsilon] = float((found.argmax(1) == labels).mean())
+    names = [f"{epsilon}/255" for epsilon in EPSILONS]
+    title = f"right of {counted(len(labels), 'test image')}, changed by at most so much"
+    sentences = [
+        f"changed by at most {name}: {share:.1%} right" for name, share in zip(names, right.values(), strict=True)
+    ]
+    numbers = {"epsilons": np.array(EPSILONS), "accuracy": np.array([*right.values()])}
+    return View(
+        [Bars(names, [*right.values()], "10 steps of projected gradient descent")], 1, title, sentences, numbers, 4.5
+    )
