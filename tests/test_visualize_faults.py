@@ -137,6 +137,14 @@ FAULTS = {
         "visualize/covering.py", "for place in places])", "for place in sorted(places)[:1]])",
         f"{METHODS}::test_windows_that_cannot_reach_a_unit_are_not_computed_and_change_it_by_nothing",
     ),
+    "windows of the next size begun too early": Fault(
+        "visualize/covering.py", "start += len(rows) * len(columns)", "start += len(rows)",
+        f"{METHODS}::test_windows_of_several_sizes_in_one_call_are_those_of_each_alone",
+    ),
+    "all channels but one left out": Fault(
+        "visualize/covering.py", "jnp.arange(channels) == channel", "jnp.arange(channels) != channel",
+        f"{METHODS}::test_the_drop_without_a_channel_of_the_last_features_is_its_mean_times_its_weight",
+    ),
     "steps that fill up a group counted": Fault(
         "visualize/gradients.py", "jnp.where(counted, gradients, 0)", "gradients",
         f"{METHODS}::test_integrated_gradients_are_complete_and_the_middle_of_each_step_counts",

@@ -14,7 +14,7 @@ from jaxcnn import ops, rewrite
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Flatten, GlobalPool, Identity, Pool, Spec, add, mul, seq
 from jaxcnn.visualize import deconvnet, explain, gradcam, occlusion
 from jaxcnn.visualize.cam import enlarge
-from jaxcnn.visualize.covering import _field_of, _reaching, spread, windows_over
+from jaxcnn.visualize.covering import _field_of, _reaching, ablation, occlusions, spread, windows_over
 from jaxcnn.visualize.field import effective_field
 from jaxcnn.visualize.gradients import integrated_gradients, rectified, saliency, score_of
 from jaxcnn.visualize.paths import before_activation, places, stages
@@ -349,6 +349,22 @@ def test_the_effective_field_is_the_mean_of_absolute_gradients_inside_of_the_box
     assert found.map[1, 0] == pytest.approx(2 * (images[:, 1, 0] > 0).mean()) and np.count_nonzero(found.map) == 1
 
 
+@pytest.mark.slow
+def test_windows_of_several_sizes_in_one_call_are_those_of_each_alone():
+    params, stats, x = drawn(LINEAR)
+    sizes, strides = [(3, 2), 1, 4], [2, 3, None]
+    for score in None, Logit(CLASSES):
+        found = occlusions(LINEAR, params, stats, x, sizes, strides, 0.25, score=score)
+        for drops, size, stride in zip(found, sizes, strides, strict=True):
+            assert close(drops, occlusion(LINEAR, params, stats, x, size, stride, 0.25, score=score))
+
+
+def test_the_drop_without_a_channel_of_the_last_features_is_its_mean_times_its_weight():
+    params, stats, x = drawn(CAM)
+    means = np.asarray(run(CAM, params, stats, x)[1]["act2"]).mean((1, 2))
+    assert close(ablation(CAM, params, stats, x, "act2"), means[..., None] * params["fc"]["kernel"])
+
+
 def test_windows_that_cannot_reach_a_unit_are_not_computed_and_change_it_by_nothing():
     params, stats, x = drawn(CAM, (12, 11, 2))
     for unit in Unit("conv2", 1, (4, 1)), Unit("conv2", np.array([0, 3]), (np.array([0, 1]), np.array([1, 1]))):
@@ -463,6 +479,7 @@ REFUSED = {
     "no step": (lambda a: integrated_gradients(*a, 0, steps=0), "at least 1 step, not 0"),
     "no tolerance": (lambda a: integrated_gradients(*a, 0, tolerance=0.0), "a tolerance is a share above 0, not 0.0"),
     "no image for a field": (lambda a: effective_field(*a[:3], a[3][:0], "conv1"), "mean over images, and there is"),
+    "no layer to leave channels out of": (lambda a: ablation(*a, "act3"), "no layer is called 'act3'"),
     "no place of a field": (
         lambda a: effective_field(*a, "conv1", (6, 0)), "no place 6, 0 in layer 'conv1' of 6x5 places",
     ),

@@ -106,7 +106,19 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
 
 
-LONG = ("explanations", "confusions", "units", "classes", "patterns", "evolution", "fooled", "neighbors")  # seconds
+LONG = (
+    "explanations",
+    "depths",
+    "patches",
+    "robustness",
+    "confusions",
+    "units",
+    "classes",
+    "patterns",
+    "evolution",
+    "fooled",
+    "neighbors",
+)  # seconds
 ASKED = Asked(("gradcam",), steps=2, channels=(1, 3))
 
 
@@ -125,7 +137,8 @@ def test_every_view_tells_what_it_shows(name, subject, images):
     for panel in view.panels:
         assert isinstance(panel, Bars) or panel.pixels.dtype == np.uint8
     if name == "neighbors":  # of an image itself, at distance 0
-        assert "one: cat 0," in view.sentences[0]
+        assert "one: cat 0; nearly the same image," in view.sentences[0]
+        assert view.sentences[0].count("nearly") == 1
     if name == "explanations":
         assert (
             len(view.panels) == 6 and "gradcam of" in view.sentences[0] and "at act2, 6x6 places" in view.sentences[0]
@@ -137,6 +150,33 @@ def test_every_view_tells_what_it_shows(name, subject, images):
         best = subject.shares(images[:2]).argsort(1)[:, ::-1]
         assert view.sentences[1].startswith(f"two: {subject.name(best[1, 0])} ") and len(view.panels) == 4
         assert view.sentences[0].endswith("; right" if best[0, 0] == 0 else "; it is cat")
+    if name == "depths":  # the predicted class of both, and the true one where it is another
+        wrong = int((subject.shares(images[:2]).argmax(1) != [0, 6]).sum())
+        assert (len(view.panels) == 3 * (2 + wrong) and "(true, " in " ".join(view.sentences)) or not wrong
+    if name == "patches":  # 10 to 90 of 224 pixels are 1, 1, 1, 2, 2 and 5 of 12
+        assert view.columns == 4 and view.numbers["drops_5"].shape == (2, 5, 5, 7)
+        spoken = view.panels[1].caption  # of a window of one pixel, every pixel is one window
+        drops = view.numbers["drops_1"][0, ..., subject.shares(images[:1])[0].argmax()]
+        assert f"at most {drops.max():.3g}" in spoken
+    if name == "filters":
+        (shades, halved, standard), kernels = (
+            view.panels,
+            np.moveaxis(np.asarray(subject.params["conv1"]["kernel"]), -1, 0),
+        )
+        cut = np.abs(kernels) > 1
+        assert halved.caption.endswith(f"; {cut.mean():.1%} are cut off") and shades.caption.endswith("none is cut off")
+        deviations = np.stack([(each - each.mean()) / each.std() for each in kernels])
+        assert standard.caption.endswith(f"; {(abs(deviations) > 0.5).mean():.1%} are cut off")
+        assert standard.pixels[1, 1, 0] == np.rint(255 * np.clip(deviations[0, 0, 0, 0] + 0.5, 0, 1))
+    if name == "robustness":
+        shares = view.panels[0].shares
+        assert shares[0] == (subject.shares(images).argmax(1) == np.arange(5)).mean() and shares[-1] <= shares[0]
+    if name == "units":  # by hand: the greatest sum of what comes into the activation
+        maps = jaxcnn.features(NET, subject.params, subject.batch_stats, images / 255 - 0.5, "conv2")["conv2"]
+        assert view.numbers["best"] == pytest.approx(np.asarray(maps).sum((1, 2)).max(0)[[1, 3]], rel=1e-4)
+    if name == "maps":
+        values = np.asarray(view.numbers["act1"][0]).mean(-1)
+        assert view.panels[2].caption == f"black 0, white {values.max():.3g}" and view.columns == 5
     if name == "fields":
         assert [panel.box for panel in view.panels] == [[(5, 8)] * 2] * 2 + [[(3, 11)] * 2] * 2  # by hand
     if name == "confusions":

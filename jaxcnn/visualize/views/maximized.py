@@ -43,7 +43,7 @@ def units(subject: Subject, shown: Shown, asked: Asked) -> View:
     ]
     sentences = [f"{panel.title}: {panel.caption}" for panel in panels if isinstance(panel, Picture)]
     numbers = {"images": np.asarray(made.images), "values": np.asarray(made.values)}
-    title = f"what the channels of {path} make the most of"
+    title = f"what the channels of {path} make the most of{_among(asked)}"
     return View(panels, 8, title, sentences, numbers | ({} if best is None else {"best": best}), 1.4)
 
 
@@ -68,11 +68,19 @@ def classes(subject: Subject, shown: Shown, asked: Asked) -> View:
             caption = f"ink {ink:g}: {reached}"
             panels.append(Picture(image, name, caption))
             sentences.append(f"{name}: {caption}")
-    return View(panels, len(chosen), "what the classes make the most of", sentences, numbers, 1.4)
+    return View(panels, len(chosen), f"what the classes make the most of{_among(asked)}", sentences, numbers, 1.4)
+
+
+def _among(asked: Asked) -> str:
+    return (
+        ""
+        if asked.examples is None
+        else f", beside the best of {len(asked.examples.images[:MEASURED]):,} training images"
+    )
 
 
 def _beside(best: np.ndarray | None, number: int) -> str:
-    return "" if best is None else f"; the best training image {best[number]:.3g}"
+    return "" if best is None else f"; an image reaches {best[number]:.3g}"
 
 
 def _best_of_examples(subject: Subject, asked: Asked, score: Total | Unit | Logit, net: Spec) -> np.ndarray | None:
