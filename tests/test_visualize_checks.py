@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from jaxcnn.spec import Act, Conv, Dense, Flatten, GlobalPool, seq
 from jaxcnn.visualize import check, explain
 from jaxcnn.visualize.checks import correlation, sobel
+from jaxcnn.visualize.scores import Unit
 
 SHAPE = (8, 7, 1)
 LINEAR = seq(flatten=Flatten(), fc=Dense(2))
@@ -71,6 +72,30 @@ def test_a_map_that_weights_do_not_change_is_warned_of():
     lacking = found._replace(completeness=np.array([0.2, 0.0]))
     assert any("off by 20.0%" in word for word in lacking.warnings(0))
     assert not any("off by" in word for word in lacking.warnings(1))
+
+
+@pytest.mark.slow
+def test_a_map_of_one_class_is_compared_with_that_of_the_next_probable_one():
+    rng, net = np.random.default_rng(3), seq(flatten=Flatten(), fc=Dense(3))
+    kernel = rng.normal(size=(56, 3))
+    kernel[:, 2] = 2 * kernel[:, 0]  # a map of the same ranks
+    params, x = {"fc": {"kernel": kernel, "bias": np.array([0.0, 50.0, 25.0])}}, rng.normal(size=(2, *SHAPE))
+    same = np.abs(kernel[:, 0])
+
+    def found(classes, bias=(0.0, 50.0, 25.0)):
+        arrays = params | {"fc": params["fc"] | {"bias": np.array(bias)}}
+        made = explain(net, arrays, {}, x, classes, "saliency")
+        return check(net, arrays, {}, x, made, jax.random.key(0), steps=1)
+
+    other = spearmanr(same, np.abs(kernel[:, 1])).statistic
+    assert found(0).class_similarity == pytest.approx([other, other])  # class 1 is the most probable one
+    assert found([1, 0]).class_similarity == pytest.approx([other, other])  # of class 1 it is 2, of class 0 it is 1
+    alike = found(0, (0.0, -50.0, 25.0))  # it is 2
+    assert alike.class_similarity == pytest.approx([1, 1])
+    assert "hardly tells the class from others: 1.00" in alike.warnings(1)[1 if "random" in alike.warnings(1)[0] else 0]
+    assert not any("tells the class" in word for word in found(0).warnings(0))
+    unit = explain(net, params, {}, x, Unit("fc", 0), "saliency")
+    assert check(net, params, {}, x, unit, jax.random.key(0), steps=1).class_similarity is None
 
 
 @pytest.mark.slow

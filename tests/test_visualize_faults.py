@@ -26,6 +26,8 @@ class Fault(NamedTuple):
 
 
 METHODS, IMAGES, CHECKS = "test_visualize_methods.py", "test_visualize_images.py", "test_visualize_checks.py"
+PICTURES = "test_visualize_pictures.py"
+FIELD = f"{METHODS}::test_the_effective_field_is_the_mean_of_absolute_gradients_inside_of_the_box"
 CAM = f"{METHODS}::test_gradcam_before_a_global_mean_is_the_class_activation_map"
 RULES = f"{METHODS}::test_what_guided_and_deconvnet_send_back_is_what_they_say"
 LINEAR = f"{METHODS}::test_every_method_of_a_linear_network_is_its_row_of_weights"
@@ -63,8 +65,8 @@ FAULTS = {
         f"{METHODS}::test_the_deconvnet_of_a_window_of_zeros_goes_to_its_first_place",
     ),
     "both ends of the line": Fault(
-        "visualize/gradients.py", "share = (number.astype(x.dtype) + 0.5) / steps",
-        "share = number.astype(x.dtype) / max(steps - 1, 1)",
+        "visualize/gradients.py", "((numbers.astype(x.dtype) + 0.5) / steps)",
+        "(numbers.astype(x.dtype) / max(steps - 1, 1))",
         f"{METHODS}::test_integrated_gradients_are_complete_and_the_middle_of_each_step_counts",
     ),
     "gradients without the difference": Fault(
@@ -119,6 +121,49 @@ FAULTS = {
     "the order of deletion turned round": Fault(
         "visualize/checks.py", "np.lexsort((tie, -flat), axis=1)", "np.lexsort((tie, flat), axis=1)",
         f"{CHECKS}::test_the_exact_ranking_of_a_linear_network_is_the_best_of_all",
+    ),
+    "an effective field of gradients that cancel": Fault(
+        "visualize/field.py", "jnp.abs(jax.grad(total)(prepare(images))).mean(-1)",
+        "jax.grad(total)(prepare(images)).mean(-1)", FIELD,
+    ),
+    "images that fill up a batch counted twice": Fault(
+        "visualize/field.py", "slopes[: len(images) - start].sum(0)", "slopes.sum(0)", FIELD
+    ),
+    "windows at the border of a field left out": Fault(
+        "visualize/covering.py", "(last_row > top)", "(last_row > top + 1)",
+        f"{METHODS}::test_windows_that_cannot_reach_a_unit_are_not_computed_and_change_it_by_nothing",
+    ),
+    "the field of the first image's unit for all images": Fault(
+        "visualize/covering.py", "for place in places])", "for place in sorted(places)[:1]])",
+        f"{METHODS}::test_windows_that_cannot_reach_a_unit_are_not_computed_and_change_it_by_nothing",
+    ),
+    "windows of the next size begun too early": Fault(
+        "visualize/covering.py", "start += len(rows) * len(columns)", "start += len(rows)",
+        f"{METHODS}::test_windows_of_several_sizes_in_one_call_are_those_of_each_alone",
+    ),
+    "all channels but one left out": Fault(
+        "visualize/covering.py", "jnp.arange(channels) == channel", "jnp.arange(channels) != channel",
+        f"{METHODS}::test_the_drop_without_a_channel_of_the_last_features_is_its_mean_times_its_weight",
+    ),
+    "steps that fill up a group counted": Fault(
+        "visualize/gradients.py", "jnp.where(counted, gradients, 0)", "gradients",
+        f"{METHODS}::test_integrated_gradients_are_complete_and_the_middle_of_each_step_counts",
+    ),
+    "the last doubling instead of the best": Fault(
+        "visualize/gradients.py", "better = open_ & (", "better = open_ | (",
+        f"{METHODS}::test_steps_are_doubled_until_the_sum_is_what_it_promises_and_no_image_gets_worse",
+    ),
+    "a class compared with itself": Fault(
+        "visualize/checks.py", "outputs[np.arange(len(x)), np.asarray(score.classes)] = -np.inf", "pass",
+        f"{CHECKS}::test_a_map_of_one_class_is_compared_with_that_of_the_next_probable_one",
+    ),
+    "a file of another quality": Fault(
+        "visualize/pictures.py", "quality=quality", "quality=95",
+        f"{PICTURES}::test_an_image_is_read_again_as_its_file_holds_it",
+    ),
+    "rows and columns of the confusion matrix swapped": Fault(
+        "visualize/views/predictions.py", "np.add.at(matrix, (labels, said), 1)",
+        "np.add.at(matrix, (said, labels), 1)", f"{PICTURES}::test_every_view_tells_what_it_shows[confusions]",
     ),
 }  # fmt: skip
 

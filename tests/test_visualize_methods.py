@@ -14,7 +14,8 @@ from jaxcnn import ops, rewrite
 from jaxcnn.spec import Act, BatchNorm, Conv, Dense, Flatten, GlobalPool, Identity, Pool, Spec, add, mul, seq
 from jaxcnn.visualize import deconvnet, explain, gradcam, occlusion
 from jaxcnn.visualize.cam import enlarge
-from jaxcnn.visualize.covering import spread, windows_over
+from jaxcnn.visualize.covering import _field_of, _reaching, ablation, occlusions, spread, windows_over
+from jaxcnn.visualize.field import effective_field
 from jaxcnn.visualize.gradients import integrated_gradients, rectified, saliency, score_of
 from jaxcnn.visualize.paths import before_activation, places, stages
 from jaxcnn.visualize.scores import Logit, LogProbability, Margin, Probability, Total, Unit
@@ -331,6 +332,91 @@ def test_the_effective_field_of_uniform_kernels_has_the_binomials_variance():
     assert close(profile @ at, 7) and close(profile @ (at - 7) ** 2, depth * (size**2 - 1) / 12)  # Luo et al. 2016
 
 
+def test_the_effective_field_is_the_mean_of_absolute_gradients_inside_of_the_box():
+    depth, size = 3, 3
+    net = seq(*(Conv(2, size) for _ in range(depth)))
+    params = {str(n): {"kernel": np.ones((size, size, 1 if n == 0 else 2, 2))} for n in range(depth)}
+    found = effective_field(net, params, {}, np.zeros((5, 15, 13, 1)), "2")
+    assert found.place == (7, 6) and found.box == [(4, 11), (3, 10)]
+    line = np.convolve(np.convolve(np.ones(3), np.ones(3)), np.ones(3))
+    assert close(found.map[4:11, 3:10], 2**depth * np.outer(line, line)) and found.map.sum() == 2**depth * 27**2
+    variance = depth * (size**2 - 1) / 12  # Luo et al. 2016
+    assert np.allclose(found.deviations, np.sqrt(variance), rtol=1e-12)
+    assert found.share == (np.outer(line, line) >= 0.0455 * 49).mean() < 1
+    # of a rectifier that some images silence, the mean counts each image once, also in a batch that is filled up
+    net, images = seq(act=Act(), conv=Conv(1, 1)), np.random.default_rng(0).normal(size=(131, 3, 3, 1))
+    found = effective_field(net, {"conv": {"kernel": np.full((1, 1, 1, 1), -2.0)}}, {}, images, "conv", (1, 0))
+    assert found.map[1, 0] == pytest.approx(2 * (images[:, 1, 0] > 0).mean()) and np.count_nonzero(found.map) == 1
+
+
+@pytest.mark.slow
+def test_windows_of_several_sizes_in_one_call_are_those_of_each_alone():
+    params, stats, x = drawn(LINEAR)
+    sizes, strides = [(3, 2), 1, 4], [2, 3, None]
+    for score in None, Logit(CLASSES):
+        found = occlusions(LINEAR, params, stats, x, sizes, strides, 0.25, score=score)
+        for drops, size, stride in zip(found, sizes, strides, strict=True):
+            assert close(drops, occlusion(LINEAR, params, stats, x, size, stride, 0.25, score=score))
+
+
+def test_the_drop_without_a_channel_of_the_last_features_is_its_mean_times_its_weight():
+    params, stats, x = drawn(CAM)
+    means = np.asarray(run(CAM, params, stats, x)[1]["act2"]).mean((1, 2))
+    assert close(ablation(CAM, params, stats, x, "act2"), means[..., None] * params["fc"]["kernel"])
+
+
+def test_windows_that_cannot_reach_a_unit_are_not_computed_and_change_it_by_nothing():
+    params, stats, x = drawn(CAM, (12, 11, 2))
+    for unit in Unit("conv2", 1, (4, 1)), Unit("conv2", np.array([0, 3]), (np.array([0, 1]), np.array([1, 1]))):
+        skipped = np.asarray(occlusion(CAM, params, stats, x, (3, 2), 2, 0.1, score=unit))
+        pairs = np.argwhere(np.ones(skipped.shape[1:]))
+        every = np.stack(
+            [
+                np.asarray(score_of(CAM, params, stats, x, unit))
+                - np.asarray(score_of(CAM, params, stats, _covered(x, 2 * row, 2 * column), unit))
+                for row, column in pairs
+            ],
+            1,
+        )
+        assert close(skipped.reshape(every.shape), every) and (skipped == 0).any() and (skipped != 0).any()
+    field = _field_of(CAM, (12, 11, 2), Unit("conv2", 1, (4, 1)))
+    assert field == jaxcnn.receptive_field(CAM, (12, 11, 2), "conv2", (4, 1)) == [(5, 12), (0, 7)]
+    windows = np.array([[2, 5, 0, 2], [3, 6, 0, 2], [3, 6, 6, 8], [3, 6, 7, 9]])
+    assert _reaching(windows, field).tolist() == [False, True, True, False]
+    assert _field_of(CAM, (12, 11, 2), Logit(0)) is None and _reaching(windows, None).all()
+
+
+def _covered(x: np.ndarray, row: int, column: int) -> np.ndarray:
+    covered = np.array(x)
+    covered[:, row : row + 3, column : column + 2] = 0.1
+    return covered
+
+
+@pytest.mark.slow
+def test_steps_are_doubled_until_the_sum_is_what_it_promises_and_no_image_gets_worse():
+    # Of w x^3 the middles of n steps lack 1 / (4 n^2) of the difference: 1% wants 5 steps, so 1, 2, 4, 8 are tried.
+    net = seq(cube=mul(one=Identity(), two=Identity(), three=Identity()), flatten=Flatten(), fc=Dense(3))
+    params, stats, x = drawn(net)
+    found = integrated_gradients(net, params, stats, x, CLASSES, steps=1, tolerance=0.01)
+    weights = params["fc"]["kernel"][:, CLASSES].T.reshape(x.shape)
+    assert np.asarray(found.steps).tolist() == [8, 8] and close(found.attributions, weights * x**3 * (1 - 1 / 256))
+    assert integrated_gradients(net, params, stats, x, CLASSES, steps=1).steps == 1
+    made = explain(net, params, stats, x, CLASSES, "integrated_gradients", steps=1, tolerance=0.01)
+    assert made.about == "8 steps" and close(made.map, np.asarray(found.attributions).sum(-1))
+    params, stats, x = drawn(CAM, count=5)
+    classes = np.array([0, 1, 2, 0, 1])
+    one, fine = (integrated_gradients(CAM, params, stats, x, classes, steps=2, tolerance=each) for each in (None, 0.1))
+    promised = abs(np.asarray(one.attributions).sum((1, 2, 3)) + np.asarray(one.residual))
+    assert (abs(np.asarray(fine.residual)) <= 0.1 * promised).all() and len(set(np.asarray(fine.steps).tolist())) > 1
+    first = np.zeros(5, int)  # number of steps that is enough
+    for steps in 256, 128, 64, 32, 16, 8, 4, 2:
+        lacks = abs(np.asarray(integrated_gradients(CAM, params, stats, x, classes, steps=steps).residual))
+        first[lacks <= 0.1 * promised] = steps
+    assert np.asarray(fine.steps).tolist() == first.tolist()
+    total = np.asarray(fine.attributions).sum((1, 2, 3)) + np.asarray(fine.residual)
+    assert close(abs(total), promised)
+
+
 def test_maps_are_enlarged_between_the_centers_of_their_places():
     maps = np.random.default_rng(0).normal(size=(1, 3, 4))
     size, expected = (7, 8), np.zeros((7, 8))
@@ -391,6 +477,12 @@ REFUSED = {
     "no window": (lambda a: occlusion(*a, 0), "a window is a number of pixels from 1"),
     "an unknown fill": (lambda a: occlusion(*a, 2, fill="gray"), "fill is 'mean', a number or an array, not 'gray'"),
     "no step": (lambda a: integrated_gradients(*a, 0, steps=0), "at least 1 step, not 0"),
+    "no tolerance": (lambda a: integrated_gradients(*a, 0, tolerance=0.0), "a tolerance is a share above 0, not 0.0"),
+    "no image for a field": (lambda a: effective_field(*a[:3], a[3][:0], "conv1"), "mean over images, and there is"),
+    "no layer to leave channels out of": (lambda a: ablation(*a, "act3"), "no layer is called 'act3'"),
+    "no place of a field": (
+        lambda a: effective_field(*a, "conv1", (6, 0)), "no place 6, 0 in layer 'conv1' of 6x5 places",
+    ),
     "unknown channel": (lambda a: deconvnet(*a, "conv1", 9), "there is no channel 9 of layer 'conv1': there are 0"),
     "unknown place": (lambda a: deconvnet(*a, "conv1", 0, (6, 0)), "there is no place 6 along a side of layer 'conv1'"),
     "unknown kind": (lambda a: gradcam(*a, 0, kind="layercam"), "one of gradcam, gradcam\\+\\+, hirescam"),

@@ -16,7 +16,7 @@ from jaxcnn.commands.visualize import METHODS as OF_METHODS
 from jaxcnn.commands.visualize import NAMES, OF_IMAGES
 from jaxcnn.spec import Act, Conv, Dense, GlobalPool, Pool, seq
 from jaxcnn.visualize.explanation import METHODS
-from jaxcnn.visualize.pictures import around_gray, make_grid, overlay, where
+from jaxcnn.visualize.pictures import around_gray, make_grid, overlay, saved, where
 from jaxcnn.visualize.views import VIEWS, Asked, Examples, Shown, Subject
 from jaxcnn.visualize.views.view import top_bars
 
@@ -63,6 +63,15 @@ def test_red_speaks_for_blue_against_and_nothing_is_gray():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_is_read_again_as_its_file_holds_it(channels):
+    rows = np.linspace(0, 200, 16)[:, None, None] + 20 * np.random.default_rng(0).normal(size=(16, 24, 1))
+    image = np.repeat(np.clip(rows, 0, 255).astype(np.uint8), channels, -1)
+    assert (saved(image) == image).all()
+    off = [np.abs(saved(image, quality).astype(int) - image).mean() for quality in (90, 30)]
+    assert saved(image, 90).shape == image.shape and 0 < off[0] < 5 and off[0] < off[1] / 2  # of noise of 20 levels
+
+
 def test_the_five_most_probable_classes_are_sorted_and_the_right_one_is_marked():
     subject = Subject(NET, {}, {}, SHAPE, CLASSES, lambda x: x)
     shares = np.array([0.1, 0.3, 0.05, 0.2, 0.02, 0.03, 0.3])
@@ -97,7 +106,19 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
 
 
-LONG = ("explanations", "units", "classes", "patterns", "evolution", "fooled", "neighbors")  # seconds
+LONG = (
+    "explanations",
+    "depths",
+    "patches",
+    "robustness",
+    "confusions",
+    "units",
+    "classes",
+    "patterns",
+    "evolution",
+    "fooled",
+    "neighbors",
+)  # seconds
 ASKED = Asked(("gradcam",), steps=2, channels=(1, 3))
 
 
@@ -108,13 +129,16 @@ def test_every_view_tells_what_it_shows(name, subject, images):
     shown = Shown(images[:2], ("one", "two"), np.array([0, 6]))
     examples = Examples(images, np.arange(5))
     epochs = {epoch: jaxcnn.init(NET, jax.random.key(epoch), SHAPE) for epoch in (2, 5)}
-    view = VIEWS[name](subject, shown, Asked(**(vars(ASKED) | {"examples": examples, "epochs": epochs})))
+    view = VIEWS[name](
+        subject, shown, Asked(**(vars(ASKED) | {"examples": examples, "epochs": epochs, "tests": examples}))
+    )
     assert len(view.panels) % view.columns == 0 or name == "units"
     assert view.sentences and view.title and view.numbers
     for panel in view.panels:
         assert isinstance(panel, Bars) or panel.pixels.dtype == np.uint8
     if name == "neighbors":  # of an image itself, at distance 0
-        assert "one: cat 0," in view.sentences[0]
+        assert "one: cat 0; nearly the same image," in view.sentences[0]
+        assert view.sentences[0].count("nearly") == 1
     if name == "explanations":
         assert (
             len(view.panels) == 6 and "gradcam of" in view.sentences[0] and "at act2, 6x6 places" in view.sentences[0]
@@ -122,6 +146,50 @@ def test_every_view_tells_what_it_shows(name, subject, images):
     if name == "evolution":
         assert len(view.panels) == 8 and view.panels[2].title == "channel 1, epoch 5"
         assert "values_2" in view.numbers and view.numbers["images_5"].shape == (5,)
+    if name == "predictions":
+        best = subject.shares(images[:2]).argsort(1)[:, ::-1]
+        assert view.sentences[1].startswith(f"two: {subject.name(best[1, 0])} ") and len(view.panels) == 4
+        assert view.sentences[0].endswith("; right" if best[0, 0] == 0 else "; it is cat")
+    if name == "depths":  # the predicted class of both, and the true one where it is another
+        wrong = int((subject.shares(images[:2]).argmax(1) != [0, 6]).sum())
+        assert (len(view.panels) == 3 * (2 + wrong) and "(true, " in " ".join(view.sentences)) or not wrong
+    if name == "patches":  # 10 to 90 of 224 pixels are 1, 1, 1, 2, 2 and 5 of 12
+        assert view.columns == 4 and view.numbers["drops_5"].shape == (2, 5, 5, 7)
+        spoken = view.panels[1].caption  # of a window of one pixel, every pixel is one window
+        drops = view.numbers["drops_1"][0, ..., subject.shares(images[:1])[0].argmax()]
+        assert f"at most {drops.max():.3g}" in spoken
+    if name == "filters":
+        (shades, halved, standard), kernels = (
+            view.panels,
+            np.moveaxis(np.asarray(subject.params["conv1"]["kernel"]), -1, 0),
+        )
+        cut = np.abs(kernels) > 1
+        assert halved.caption.endswith(f"; {cut.mean():.1%} are cut off") and shades.caption.endswith("none is cut off")
+        deviations = np.stack([(each - each.mean()) / each.std() for each in kernels])
+        assert standard.caption.endswith(f"; {(abs(deviations) > 0.5).mean():.1%} are cut off")
+        assert standard.pixels[1, 1, 0] == np.rint(255 * np.clip(deviations[0, 0, 0, 0] + 0.5, 0, 1))
+    if name == "robustness":
+        shares = view.panels[0].shares
+        assert shares[0] == (subject.shares(images).argmax(1) == np.arange(5)).mean() and shares[-1] <= shares[0]
+    if name == "units":  # by hand: the greatest sum of what comes into the activation
+        maps = jaxcnn.features(NET, subject.params, subject.batch_stats, images / 255 - 0.5, "conv2")["conv2"]
+        assert view.numbers["best"] == pytest.approx(np.asarray(maps).sum((1, 2)).max(0)[[1, 3]], rel=1e-4)
+    if name == "maps":
+        values = np.asarray(view.numbers["act1"][0]).mean(-1)
+        assert view.panels[2].caption == f"black 0, white {values.max():.3g}" and view.columns == 5
+    if name == "fields":
+        assert [panel.box for panel in view.panels] == [[(5, 8)] * 2] * 2 + [[(3, 11)] * 2] * 2  # by hand
+    if name == "confusions":
+        said = subject.shares(images).argmax(1)
+        counts = np.array([[int(((said == c) & (np.arange(5) == r)).sum()) for c in range(7)] for r in range(7)])
+        assert (view.numbers["matrix"] == counts).all() and view.columns == 8 and len(view.panels) == 64
+        for panel, count in zip(
+            np.array(view.panels, object).reshape(8, 8)[1:, 1:].ravel(), counts.ravel(), strict=True
+        ):
+            assert panel.title.partition(":")[0] == str(count)
+        assert f"{sum(said == np.arange(5))} of 5 test images are right" == view.sentences[0]
+    if name == "fooled":
+        assert "after JPEG of quality 90 " in view.sentences[0] and view.numbers["jpeg_75"].shape == (2, 7)
     if name == "patterns":
         assert [sentence.partition(":")[0] for sentence in view.sentences] == ["act2[1]", "act2[3]"]
 

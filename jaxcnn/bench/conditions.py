@@ -16,7 +16,8 @@ from jaxcnn.host.machine import cores, machine, versions
 from jaxcnn.ops import native
 
 AUGMENTERS = ("torchvision", "kornia", "albumentations", "opencv-python-headless", "augmax", "dm_pix")
-PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "keras", "torch", *AUGMENTERS, "numpy")
+EXPLAINERS = ("captum", "grad-cam", "foolbox")
+PACKAGES = ("jaxcnn", "jax", "jaxlib", "flax", "optax", "keras", "torch", *EXPLAINERS, *AUGMENTERS, "numpy")
 
 
 def prepare(peers: Sequence[Peer]) -> str:

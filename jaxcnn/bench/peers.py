@@ -57,6 +57,13 @@ LOADERS = (
     Peer("simplejpeg", "simplejpeg", "its decoder, libjpeg-turbo"),
     Peer("torchvision", "torchvision", "its decoder"),
 )
+EXPLAINERS = (
+    ALL[0],
+    Peer("captum", "captum", "occlusion, Grad-CAM, integrated gradients"),
+    Peer("grad-cam", "pytorch_grad_cam", "Grad-CAM"),
+    Peer("foolbox", "foolbox", "attacks"),
+    Peer("torch", "torch", "a loop in PyTorch, for what none of them has"),
+)
 NAMES = tuple(peer.name for peer in ALL)
 PYTORCH = tuple(peer.name for peer in ALL if peer.package == "torch")
 

@@ -1,4 +1,4 @@
-"""`jaxcnn bench`: the speed of operations, training steps, compiling, augmentations, whole epochs and streams."""
+"""`jaxcnn bench`: the speed of operations, steps, compiling, augmentations, whole epochs, streams and explanations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from jaxcnn.bench.peers import ALL, AUGMENTERS, LOADERS, NAMES
+from jaxcnn.bench.peers import ALL, AUGMENTERS, EXPLAINERS, LOADERS, NAMES
 from jaxcnn.bench.peers import choose as choose_peers
 from jaxcnn.commands.command import FAILED, Command, say
 from jaxcnn.commands.flags import Flag
@@ -23,25 +23,27 @@ TITLES = {
     "augment": "The speed of augmentations",
     "epoch": "The speed of whole epochs",
     "data": "The speed of streams",
+    "see": "The speed of explanations",
 }
-PEERS = {"augment": AUGMENTERS, "data": LOADERS}
-BATCH = {"ops": 64, "step": 128, "compile": 32, "augment": 128, "epoch": 128, "data": 32}
+PEERS = {"augment": AUGMENTERS, "data": LOADERS, "see": EXPLAINERS}
+BATCH = {"ops": 64, "step": 128, "compile": 32, "augment": 128, "epoch": 128, "data": 32, "see": 64}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Command):
     """Measure the speed beside lax, Flax, Keras and PyTorch.
 
-    The tables go to OUTPUT/bench-ops.md, -step.md, -compile.md, -augment.md, -epoch.md or -data.md (-gpu on a GPU), and
-    while they are measured to the file of that name and .partial. Augmentations and streams have peers of their own:
-    torchvision, kornia, albumentations, augmax, dm_pix; torch, grain, opencv, simplejpeg, torchvision.
+    The tables go to OUTPUT/bench-ops.md, -step.md, -compile.md, -augment.md, -epoch.md, -data.md or -see.md (-gpu on a
+    GPU), and while they are measured to the file of that name and .partial. Some have peers of their own: augmentations
+    torchvision, kornia, albumentations, augmax, dm_pix; streams torch, grain, opencv, simplejpeg, torchvision; what
+    looks inside of a network captum, grad-cam, foolbox, torch.
     """
 
     computes = lasting = True
 
-    what: Positional[Literal["ops", "step", "compile", "augment", "epoch", "data"]]
+    what: Positional[Literal["ops", "step", "compile", "augment", "epoch", "data", "see"]]
     """Operations, training steps, how long networks take to compile, augmentations (at batch 1, 32 and 128), whole
-    epochs, with data, checkpoint and evaluation, or streams of photographs."""
+    epochs, with data, checkpoint and evaluation, streams of photographs, or explanations and attacks."""
     peers: Annotated[
         tuple[str, ...], arg(metavar="PEER...", help_behavior_hint=f"(default: all of {', '.join(NAMES[1:])})")
     ] = ()
@@ -72,8 +74,9 @@ class Bench(Command):
             measure_data,
             measure_epoch,
             measure_ops,
+            measure_see,
             measure_steps,
-        )  # fmt: skip
+        )
         from jaxcnn.bench.agreement import Disagreement
         from jaxcnn.bench.cases import choose
         from jaxcnn.bench.conditions import describe, matrix_peak, prepare, speed
@@ -86,7 +89,7 @@ class Bench(Command):
             raise InputError(f"--batch must be at least 1, not {batch}")
         modules = {
             "ops": measure_ops, "step": measure_steps, "compile": measure_compile, "augment": measure_augment,
-            "epoch": measure_epoch, "data": measure_data,
+            "epoch": measure_epoch, "data": measure_data, "see": measure_see,
         }  # fmt: skip
         measuring: Any = modules[self.what]
         cases = choose(self.cases or None, measuring.names())

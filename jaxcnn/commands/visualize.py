@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from jaxcnn.layout import Params
     from jaxcnn.visualize.views import Asked, Shown, View
 
-NAMES = Literal["explanations", "maps", "filters", "units", "classes", "fooled", "patterns", "evolution", "neighbors"]
+NAMES = Literal[
+    "explanations", "depths", "patches", "predictions", "maps", "filters", "units", "classes", "fooled", "robustness",
+    "patterns", "evolution", "neighbors", "fields", "confusions",
+]  # fmt: skip
 METHODS = Literal[
     "saliency", "integrated_gradients", "guided", "deconvnet", "gradcam", "gradcam++", "hirescam", "occlusion"
 ]
-OF_IMAGES = ("explanations", "maps", "fooled", "neighbors")
+OF_IMAGES = ("explanations", "depths", "patches", "predictions", "maps", "fooled", "neighbors", "fields")
 OF_EXAMPLES = ("patterns", "evolution", "neighbors")
 MOST = 32  # images of one picture
-TESTED = 4  # test images that are shown where none is named
+OF_TESTS = ("confusions", "robustness")
+OF_EXAMPLES_IF_ANY = ("units", "classes")
+TESTED = {"predictions": 8}  # test images that are shown where none is named, else FEW
+FEW = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +44,20 @@ class Visualize(ClassifierOptions, Command):
     The picture goes to OUTPUT; what it shows is said in sentences, too.
 
       explanations  images, what is said of them, and what speaks for it
+      depths        Grad-CAM at the end of every stage
+      patches       occlusion with windows of six sizes
+      predictions   images and their most probable classes
       maps          what the channels of a layer respond to in images
       filters       the kernels of the first convolution
       units         images that the channels of a layer make the most of
       classes       the same of classes, without and with a price of ink
       fooled        changes of some steps of 8 bits that turn images
+      robustness    how many test images stay right under such changes
       patterns      training images that channels respond to the most
       evolution     the same after each epoch that was kept (--keep-epochs)
       neighbors     training images nearest to images in the last hidden layer
+      fields        which pixels a unit sees, and which of them count
+      confusions    the confusion matrix of the test images, in images
     """
 
     computes = True
@@ -73,6 +85,8 @@ class Visualize(ClassifierOptions, Command):
     """Channels of the layer."""
     window: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="(default: a quarter of the image)")] = None
     """The side of the window of occlusion."""
+    tolerance: Annotated[float, arg(metavar="SHARE")] = 0.02
+    """What the sum of integrated gradients may lack: their steps are doubled until it lacks no more."""
     epsilon: Annotated[int, arg(metavar="N")] = 1
     """By how many steps of 8 bits a pixel may change to fool a network."""
     ink: float = 0.02
@@ -81,6 +95,8 @@ class Visualize(ClassifierOptions, Command):
     """What the squared difference of two neighboring pixels costs in images of units and classes."""
     steps: Annotated[int, arg(metavar="N")] = 200
     """Of units and classes: how often their images are changed."""
+    energy: Flag = False
+    """Of units: the sum of the squares of a channel is made the most of, instead of its sum."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """Draws what checks compare with, and what images of units and classes begin with."""
     unchecked: Flag = False
@@ -122,6 +138,8 @@ class Visualize(ClassifierOptions, Command):
                 raise InputError(f"--{name} must be at least 1, not {value}")
         if self.seed < 0 or self.ink < 0:
             raise InputError("--seed and --ink are not negative")
+        if not self.tolerance > 0:
+            raise InputError(f"--tolerance is above 0, not {self.tolerance:g}")
         if self.epsilon > 255:
             raise InputError(f"--epsilon is at most 255 steps of 8 bits, not {self.epsilon}")
 
@@ -143,7 +161,9 @@ class Visualize(ClassifierOptions, Command):
         """The run's images, where some are needed."""
         from jaxcnn.data import load
 
-        wanted = self.show in OF_EXAMPLES or (self.show in OF_IMAGES and not self.images)
+        wanted = self.show in (*OF_EXAMPLES, *OF_EXAMPLES_IF_ANY, *OF_TESTS) or (
+            self.show in OF_IMAGES and not self.images
+        )
         return load(classifier.config.data) if wanted and classifier.config else None
 
     def _shown(self, classifier: Classifier, dataset: Dataset | None) -> Shown:
@@ -162,7 +182,7 @@ class Visualize(ClassifierOptions, Command):
             return Shown(np.stack([image for _, image in pairs]), [str(path) for path, _ in pairs])
         if dataset is None:
             raise InputError("visualize needs an image after the network")
-        some = dataset.limited(TESTED).test
+        some = dataset.limited(TESTED.get(self.show, FEW)).test
         places = np.linspace(0, len(dataset.test.labels) - 1, len(some.labels), dtype=int)
         return Shown(np.asarray(some.images), [f"test image {number}" for number in places], some.labels)
 
@@ -178,10 +198,14 @@ class Visualize(ClassifierOptions, Command):
         from jaxcnn.visualize.views import Asked, Examples
 
         chosen = tuple(class_number(name, classifier.classes) for name in self.of)
-        examples = Examples(dataset.train.images, dataset.train.labels) if dataset else None
+        examples, tests = (
+            Examples(split.images, split.labels) if split else None
+            for split in ((dataset.train, dataset.test) if dataset else (None, None))
+        )
         return Asked(
             self.methods, chosen, self.at, self.channels, self.window, self.epsilon, self.ink, self.steps,
-            not self.unchecked, self.seed, examples, self.smooth, self._epochs(classifier),
+            not self.unchecked, self.seed, examples, self.smooth, self._epochs(classifier), tests, self.tolerance,
+            self.energy,
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as changed
 from functools import partial
 from typing import NamedTuple
 
@@ -12,11 +13,11 @@ import numpy as np
 from jax import Array
 from scipy.stats import rankdata
 
-from jaxcnn.forward_pass import forward
+from jaxcnn.forward_pass import apply, forward
 from jaxcnn.layout import Params, init, walk
 from jaxcnn.spec import Spec
 from jaxcnn.visualize.explanation import Explanation, explain
-from jaxcnn.visualize.scores import Score
+from jaxcnn.visualize.scores import Logit, Score
 
 MOVES = 3  # of a map to elsewhere, for chance
 ALIKE = 0.7  # a rank correlation from which on a map is said to be alike
@@ -40,7 +41,8 @@ class Checks(NamedTuple):
     method promises none. `randomization` is the rank correlation with the map of the network whose last layers are
     drawn anew, a row for every share of layers: 1 means that the map shows nothing that was learned (Adebayo 2018).
     `deletion` should fall fast, so be low, `insertion` high, beside chance and edges (Petsiuk et al. 2018).
-    `edge_similarity` is the rank correlation with the edges of the image.
+    `edge_similarity` is the rank correlation with the edges of the image, `class_similarity` that with the map of
+    another class, the most probable one: near 1 the map tells no class from others; None where the score is no class's.
     """
 
     completeness: np.ndarray | None  # (N,)
@@ -48,12 +50,15 @@ class Checks(NamedTuple):
     deletion: Curve
     insertion: Curve
     edge_similarity: np.ndarray  # (N,)
+    class_similarity: np.ndarray | None = None  # (N,)
 
     def warnings(self, index: int) -> list[str]:
         """What should be read beside the map of an image."""
         found = []
         if abs(same := float(np.nan_to_num(self.randomization[-1, index]))) > ALIKE:
             found.append(f"the map hardly depends on what was learned: {same:.2f} like that of random weights")
+        if self.class_similarity is not None and (other := self.class_similarity[index]) > ALIKE:
+            found.append(f"the map hardly tells the class from others: {other:.2f} like that of the next one")
         if self.completeness is not None and abs(self.completeness[index]) > 0.05:
             found.append(f"its sum is off by {abs(self.completeness[index]):.1%} of what it promises: take more steps")
         if not self.deletion.by_map[index] < self.deletion.by_chance[index]:
@@ -92,6 +97,7 @@ def check(
     return Checks(
         _completeness(explanation), np.stack(similar),
         _curve(curves[:, 0]), _curve(curves[:, 1]), correlation(np.abs(maps), edges),
+        _class_similarity(net, params, batch_stats, x, explanation),
     )  # fmt: skip
 
 
@@ -104,6 +110,36 @@ def _completeness(explanation: Explanation) -> np.ndarray | None:
         return None
     promised = explanation.map.reshape(len(explanation.map), -1).sum(1) + explanation.residual
     return explanation.residual / np.where(promised == 0, 1, promised)
+
+
+def _class_similarity(
+    net: Spec, params: Params, batch_stats: Params, x: Array, explanation: Explanation
+) -> np.ndarray | None:
+    """How alike the map is to that of the most probable class but the one that is explained."""
+    score = explanation.score
+    if not isinstance(score, Logit):
+        return None
+    outputs = np.array(_outputs(net, params, batch_stats, x))
+    if outputs.shape[1] < 2:
+        return None
+    outputs[np.arange(len(x)), np.asarray(score.classes)] = -np.inf
+    return correlation(
+        explanation.map, _again(net, params, batch_stats, x, explanation, changed(score, classes=outputs.argmax(1))).map
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def _outputs(net: Spec, params: Params, batch_stats: Params, x: Array) -> Array:
+    return apply(net, params, batch_stats, x)[0]
+
+
+def _again(
+    net: Spec, params: Params, batch_stats: Params, x: Array, explanation: Explanation, score: Score | None = None
+) -> Explanation:
+    """The same explanation with other arrays or of another score; without refining what it sums up."""
+    options = {name: value for name, value in explanation.options.items() if name != "tolerance"}
+    given = explanation.score if score is None else score, explanation.method, explanation.at
+    return explain(net, params, batch_stats, x, *given, **options)
 
 
 def _redrawn(
@@ -120,8 +156,7 @@ def _redrawn(
         }
 
     arrays = mixed(params, fresh), mixed(batch_stats, fresh_stats)
-    given = explanation.score, explanation.method, explanation.at
-    return explain(net, *arrays, x, *given, **explanation.options)
+    return _again(net, *arrays, x, explanation)
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:

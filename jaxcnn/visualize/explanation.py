@@ -58,7 +58,7 @@ def explain(
       method: "saliency", "integrated_gradients", "guided", "deconvnet", "gradcam", "gradcam++", "hirescam" or
         "occlusion".
       at: the layer of a class activation map; None is the last one with a map of its own.
-      options: `baseline` and `steps` of integrated gradients; `window`, `stride` and `fill` of occlusion.
+      options: `baseline`, `steps` and `tolerance` of integrated gradients; `window`, `stride` and `fill` of occlusion.
 
     Raises:
       ValueError: what the network does not have or the method does not admit.
@@ -97,10 +97,12 @@ def _rectified(rule: str) -> Callable[..., _Made]:
 
 def _integrated(
     net: Spec, params: Params, batch_stats: Params, x: Array, score: Score, baseline: Array | float = 0.0,
-    steps: int = 50,
+    steps: int = 50, tolerance: float | None = None,
 ) -> _Made:  # fmt: skip
-    attributions, residual = integrated_gradients(net, params, batch_stats, x, score, baseline=baseline, steps=steps)
-    return _Made(attributions.sum(-1), attributions, f"{steps} steps", residual)
+    made = integrated_gradients(net, params, batch_stats, x, score, baseline=baseline, steps=steps, tolerance=tolerance)
+    least, most = int(np.min(made.steps)), int(np.max(made.steps))
+    about = f"{least} steps" if least == most else f"{least} to {most} steps"
+    return _Made(made.attributions.sum(-1), made.attributions, about, made.residual)
 
 
 def _cam(kind: Kind) -> Callable[..., _Made]:

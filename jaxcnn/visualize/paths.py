@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace as changed
+from functools import lru_cache
 from typing import NamedTuple
 
 from jaxcnn import rewrite, spec
-from jaxcnn.layout import Shape, leaf_layout, merge_shapes, times
+from jaxcnn.layout import Shape, leaf_layout, merge_shapes, output_shape, times
 from jaxcnn.rewrite.edit import suggestion
 from jaxcnn.spec import Graph, Identity, Leaf, Spec, Step, interpret
 
@@ -26,6 +27,23 @@ class _Value(NamedTuple):
 
 def places(net: Spec, shape: Shape, *, used: bool = False) -> dict[str, Place]:
     """Every named activation of a network over images of `shape`, in order; `used`: those that its output needs."""
+    found, needed = _walked(net, tuple(shape))
+    return {path: place for path, place in found if path in needed or not used}
+
+
+def output_at(net: Spec, shape: Shape) -> Shape:
+    """The shape of a network's output for one image of `shape`."""
+    return _output(net, tuple(shape))
+
+
+@lru_cache(64)  # asked several times of every explanation, which may take no longer than the walk
+def _output(net: Spec, shape: Shape) -> Shape:
+    return output_shape(net, shape)
+
+
+@lru_cache(64)
+def _walked(net: Spec, shape: Shape) -> tuple[tuple[tuple[str, Place], ...], frozenset[str]]:
+    """Every named activation in order, and the paths of those that the output is computed from."""
     found: dict[str, Place] = {}
 
     def leaf(step: Step, value: _Value) -> _Value:
@@ -39,8 +57,8 @@ def places(net: Spec, shape: Shape, *, used: bool = False) -> dict[str, Place]:
         found[path] = Place(value.shape, value.made)
         return value._replace(paths=value.paths | {path})
 
-    end = interpret(net, _Value(tuple(shape), False, frozenset()), leaf, merge, named=named)
-    return {path: place for path, place in found.items() if path in end.paths or not used}
+    end = interpret(net, _Value(shape, False, frozenset()), leaf, merge, named=named)
+    return tuple(found.items()), end.paths
 
 
 def makes_features(leaf: Leaf) -> bool:

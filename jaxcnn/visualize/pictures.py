@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +64,20 @@ def _limits(values: np.ndarray, limit: float | None) -> tuple[float, float]:
     if limit is None:
         limit = float(np.quantile(sizes, CLIPPED, method="higher")) or float(sizes.max())
     return limit, float((sizes > limit).mean())
+
+
+def saved(image: np.ndarray, quality: int | None = None) -> np.ndarray:
+    """An image uint8 (H, W, 1 or 3) as it is read again from a PNG, or from a JPEG of a quality from 1 to 95."""
+    from PIL import Image
+
+    file, gray = io.BytesIO(), image.shape[-1] == 1
+    drawn = Image.fromarray(image[..., 0] if gray else image)
+    if quality is None:
+        drawn.save(file, "PNG")
+    else:
+        drawn.save(file, "JPEG", quality=quality)
+    read = np.asarray(Image.open(file))
+    return read[..., None] if gray else read
 
 
 WORDS = (

@@ -18,9 +18,9 @@ from jax.core import Tracer
 from jax.tree_util import register_dataclass
 
 from jaxcnn.forward_pass import Forward
-from jaxcnn.layout import Shape, output_shape, times
+from jaxcnn.layout import Shape, times
 from jaxcnn.spec import Spec
-from jaxcnn.visualize.paths import place_at
+from jaxcnn.visualize.paths import output_at, place_at
 
 Numbers = int | Sequence[int] | np.ndarray | Array
 
@@ -166,13 +166,18 @@ def checked(score: Score | Numbers, net: Spec, shape: Shape) -> Score:
     return score
 
 
+def repeated(score: Score, times: int) -> Score:
+    """The score of images that stand one behind the other so many times: numbers of each image are repeated."""
+    return jax.tree.map(lambda numbers: jnp.tile(numbers, times) if jnp.ndim(numbers) else numbers, score)
+
+
 def _chosen(values: Array, numbers: Numbers) -> Array:
     """Of (N, K) the one of each row, the same or its own."""
     return values[jnp.arange(len(values)), jnp.asarray(numbers)]
 
 
 def _check_classes(net: Spec, shape: Shape, numbers: Numbers) -> None:
-    output = output_shape(net, shape)
+    output = output_at(net, shape)
     if len(output) != 1:
         raise ValueError(f"a class is explained of a network whose output is a vector, not {times(output)}")
     _check_numbers(numbers, output[0], "class")

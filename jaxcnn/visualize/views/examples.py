@@ -15,6 +15,7 @@ from jaxcnn.visualize.subject import Subject
 from jaxcnn.visualize.views.view import Asked, Examples, Shown, View, channels_of, image_needed, shown_image
 
 ROWS, STRONGEST, NEAREST = 6, 4, 6
+SAME = 4  # levels of 255 by which the pixels of one image differ at most, on average, after JPEG and resizing
 
 
 def patterns(subject: Subject, shown: Shown, asked: Asked) -> View:
@@ -54,6 +55,7 @@ def patterns(subject: Subject, shown: Shown, asked: Asked) -> View:
 def neighbors(subject: Subject, shown: Shown, asked: Asked) -> View:
     """A row for each image: it, and the training images nearest to it in the last hidden layer.
 
+    Where one is nearly the same image, that is said: a test image that has been trained on tests nothing.
     After Krizhevsky et al. 2012, figure 4. Raises ValueError without images, or for a network without a head.
     """
     image_needed(shown, "a neighbor")
@@ -69,8 +71,11 @@ def neighbors(subject: Subject, shown: Shown, asked: Asked) -> View:
         told = []
         for distance, index in zip(found.distances[number], found.indices[number], strict=True):
             label = subject.name(examples.labels[index])
-            panels.append(Picture(np.asarray(examples.images[index]), label, f"distance {distance:.3g}"))
-            told.append(f"{label} {distance:.3g}")
+            near = np.asarray(examples.images[index])
+            alike = np.abs(near.astype(int) - shown.images[number]).mean() <= SAME
+            warned = "; nearly the same image" if alike else ""
+            panels.append(Picture(near, label, f"distance {distance:.3g}{warned}"))
+            told.append(f"{label} {distance:.3g}{warned}")
         sentences.append(f"{printable(name)}: {', '.join(told)}")
     title = "nearest training images in the last hidden layer"
     return View(panels, 1 + found.indices.shape[1], title, sentences, found._asdict(), 1.3)

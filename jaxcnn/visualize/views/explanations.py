@@ -39,7 +39,7 @@ def explanations(subject: Subject, shown: Shown, asked: Asked) -> View:
             for number, row in enumerate(rows):
                 name = subject.name(classes[number])
                 share = shares[number, classes[number]]
-                panel, sentence = _panel(made, checks, number, name, float(share), shown)
+                panel, sentence = _panel(made, checks, number, name, float(share), shares.shape[1], shown)
                 row.append(panel)
                 sentences.append(f"{printable(shown.names[number])}: {sentence}")
     panels = [panel for row in rows for panel in row]
@@ -54,7 +54,7 @@ def _explained(
         raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
     options = {}
     if method == "integrated_gradients":  # from black
-        options["baseline"] = subject.prepare(jnp.zeros((1, *subject.shape)))
+        options |= {"baseline": subject.prepare(jnp.zeros((1, *subject.shape))), "tolerance": asked.tolerance}
     if method == "occlusion" and asked.window is not None:
         options["window"] = asked.window
     x = subject.take(shown.images)
@@ -67,12 +67,13 @@ def _explained(
 
 
 def _panel(
-    made: Explanation, checks: Checks | None, number: int, name: str, share: float, shown: Shown
+    made: Explanation, checks: Checks | None, number: int, name: str, share: float, classes: int, shown: Shown
 ) -> tuple[Picture, str]:
     values = made.map[number]
     colored = made.method in COLORED and made.raw[number].shape == shown.images[number].shape
     scaled = around_gray(made.raw[number]) if colored else overlay(shown.images[number], values)
-    score = f"logit {made.values[number]:.3g}, {share:.1%}"
+    chance = f", no more than chance, {1 / classes:.1%}" if share * classes <= 1 else ""
+    score = f"logit {made.values[number]:.3g}, {share:.1%}{chance}"
     if not values.any():
         evidence = "no evidence: the map is 0 everywhere"
     elif (values <= 0).all():
@@ -83,22 +84,28 @@ def _panel(
     lines = [f"{score}; {evidence}", made.about + white]
     warnings: list[str] = []
     if checks is not None:
-        lines.append(_told(checks, number))
+        lines += _told(checks, number)
         warnings = checks.warnings(number)
         lines += [f"! {warning}" for warning in warnings]
     sentence = (
         f"{made.method} of {printable(name)} ({score}): {evidence}; {made.about}, at most {np.abs(values).max():.3g}"
     )
     if checks is not None:
-        sentence += f"; {_told(checks, number)}" + "".join(f"; WARNING: {warning}" for warning in warnings)
+        sentence += f"; {'; '.join(_told(checks, number))}" + "".join(f"; WARNING: {warning}" for warning in warnings)
     picture = Picture(
         scaled.pixels, f"{made.method}: {name}", "\n".join(lines), None if colored else scaled.limit or None
     )
     return picture, sentence
 
 
-def _told(checks: Checks, number: int) -> str:
-    off = "" if checks.completeness is None else f"; its sum is off by {abs(checks.completeness[number]):.1%}"
-    covered, chance = checks.deletion.by_map[number], checks.deletion.by_chance[number]
-    alike = f"like that of random weights {checks.randomization[-1, number]:.2f}, like edges "
-    return f"{alike}{checks.edge_similarity[number]:.2f}; deletion {covered:.3g}, elsewhere {chance:.3g}{off}"
+def _told(checks: Checks, number: int) -> list[str]:
+    """What the checks found, in words, a line each."""
+    others = "" if checks.class_similarity is None else f", of the next class {checks.class_similarity[number]:.2f}"
+    random, edges = checks.randomization[-1, number], checks.edge_similarity[number]
+    lines = [f"like that of random weights {random:.2f}{others}, edges {edges:.2f}"]
+    for name, curve in ("deletion", checks.deletion), ("insertion", checks.insertion):
+        beside = f"elsewhere {curve.by_chance[number]:.3g}, edges {curve.by_edges[number]:.3g}"
+        lines.append(f"{name} {curve.by_map[number]:.3g}, {beside}")
+    return (
+        lines if checks.completeness is None else [*lines, f"its sum is off by {abs(checks.completeness[number]):.1%}"]
+    )

@@ -38,6 +38,14 @@ def maps(subject: Subject, shown: Shown, asked: Asked) -> View:
             grid = make_grid(levels[..., None], int(np.ceil(np.sqrt(len(levels)))), 1)
             silent = int((values <= 0).all((1, 2)).sum())
             told = f"{len(chosen)} of {len(values)} channels, black {low:.3g}, white {high:.3g}; {silent} never above 0"
-            panels.append(Picture(grid, path, told))
-            sentences.append(f"{printable(name)}: {path}: {told}")
-    return View(panels, 1 + len(paths), "feature maps", sentences, {path: np.asarray(found[path]) for path in paths})
+            mean = values.mean(0)
+            floor, top = min(float(mean.min()), 0.0), float(mean.max())
+            scaled = np.rint(255 * (mean - floor) / ((top - floor) or 1)).astype(np.uint8)
+            averaged = f"black {floor:.3g}, white {top:.3g}"
+            panels += [
+                Picture(grid, path, told), Picture(scaled[..., None], f"mean of all of {path}", averaged),
+            ]  # fmt: skip
+            sentences.append(f"{printable(name)}: {path}: {told}; their mean, {averaged}")
+    return View(
+        panels, 1 + 2 * len(paths), "feature maps", sentences, {path: np.asarray(found[path]) for path in paths}
+    )

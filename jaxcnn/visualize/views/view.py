@@ -27,7 +27,7 @@ class Shown(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """The training images of a network, uint8 (N, H, W, C), and their classes."""
+    """The training or test images of a network, uint8 (N, H, W, C), and their classes."""
 
     images: np.ndarray | Streamed
     labels: np.ndarray
@@ -50,6 +50,9 @@ class Asked:
     examples: Examples | None = None
     smooth: float = 0.0
     epochs: Mapping[int, tuple[Params, Params]] | None = None  # arrays of the network after some epochs
+    tests: Examples | None = None
+    tolerance: float | None = None
+    energy: bool = False
 
 
 class View(NamedTuple):
@@ -82,8 +85,15 @@ def label_of(shown: Shown, number: int) -> int | None:
 
 
 def channels_of(subject: Subject, asked: Asked, path: str, most: int) -> list[int]:
-    """The channels of a layer that are asked for, or its first ones. Raises ValueError for one that there is not."""
-    count = image_at(subject.net, subject.shape, path)[-1]
+    """The channels of a layer with maps that are asked for, or its first ones.
+
+    Raises ValueError for one that there is not, and for a layer without maps.
+    """
+    return numbers_of(asked, path, image_at(subject.net, subject.shape, path)[-1], most)
+
+
+def numbers_of(asked: Asked, path: str, count: int, most: int) -> list[int]:
+    """The channels that are asked for, of so many, or the first ones. Raises ValueError for one that there is not."""
     if wrong := [channel for channel in asked.channels if not 0 <= channel < count]:
         raise ValueError(f"there is no channel {wrong[0]} of layer {path!r}: there are 0 to {count - 1}")
     return list(asked.channels or range(min(most, count)))
