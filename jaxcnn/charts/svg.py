@@ -105,7 +105,7 @@ class _Scale:
         high = max(values) if axis.high is None else axis.high
         if axis.log:
             low, high = math.log10(low), math.log10(high)
-        elif low < high:
+        for _ in range(0 if axis.log or low == high else 2):  # twice, as a wider range may have wider steps
             marks = ticks(low, high)
             step = marks[1] - marks[0] if len(marks) > 1 else high - low
             low = math.floor(low / step + 1e-9) * step if axis.low is None else low

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -44,18 +44,20 @@ class Report(RunOptions, Command):
         if not at.absolute().parent.is_dir():
             raise InputError(f"--at {at} is in a folder that there is not")
         for folder in folders:
-            self.restored(folder)
-        write_report(at, *folders)
+            self.agreed(folder)
+        write_report(at, *folders, checkpoint=self.checkpoint)
         return 0
 
 
-def write_report(at: Path, folder: Path, other: Path | None = None) -> None:
+def write_report(
+    at: Path, folder: Path, other: Path | None = None, checkpoint: Literal["last", "best"] | None = None
+) -> None:
     """Write the page of a run, or of two, and say where. Raises InputError where there can be none."""
     from jaxcnn.host.files import write_text
     from jaxcnn.host.text import bytes_text, printable
     from jaxcnn.report import report
 
-    text = report(folder, other, trust=True)  # as the person has named the network
+    text = report(folder, other, checkpoint=checkpoint, trust=True)  # as the person has agreed, or named the network
     try:
         write_text(at, text)
     except OSError as error:

@@ -100,20 +100,21 @@ class Gallery(Block):
 
 @dataclass(frozen=True)
 class Plot(Block):
-    """An SVG with a caption."""
+    """An SVG with a caption; one that is `wide` is not shrunk to the page, but scrolls."""
 
     kind = "plot"
     svg: str
     caption: str = ""
+    wide: bool = False
 
 
 @dataclass(frozen=True)
 class Row(Block):
-    """Blocks beside each other, where there is room."""
+    """Blocks beside each other, where there is room: each is at least so many of the page's pixels wide."""
 
     kind = "row"
     blocks: tuple[Block, ...]
-    narrow: bool = False
+    least: int = 300
 
 
 @dataclass(frozen=True)

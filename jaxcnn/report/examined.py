@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -122,7 +122,7 @@ class Examined:
         return f"test image {number}"
 
 
-def examine(folder: Path, *, trust: bool = False) -> Examined:
+def examine(folder: Path, *, checkpoint: Literal["last", "best"] | None = None, trust: bool = False) -> Examined:
     """A run that is done, with its data: what its network says of the test images, and which images it finds alike.
 
     Raises InputError where the folder is none of a run, or not of one that is done, where it has learned something
@@ -133,7 +133,7 @@ def examine(folder: Path, *, trust: bool = False) -> Examined:
         raise InputError(
             f"{folder} has learned {record.config.task.kind()}: a report is of a network that tells classes"
         )
-    run = trained(folder, trust=trust)
+    run = trained(folder, checkpoint, trust=trust)
     try:
         dataset = load(record.config.data)
     except InputError as error:

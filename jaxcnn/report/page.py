@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,19 +25,22 @@ class Placed(NamedTuple):
     values: tuple[Section, ...]
 
 
-def report(folder: Path, other: Path | None = None, *, trust: bool = False) -> str:
+def report(
+    folder: Path, other: Path | None = None, *, checkpoint: Literal["last", "best"] | None = None, trust: bool = False
+) -> str:  # fmt: skip
     """The page of a run, or of two beside each other, as HTML.
 
     Args:
       folder: of a run that is done, with its data still there.
       other: of another one, tested on the same images.
+      checkpoint: of the runs; None is the one that their results are of.
       trust: networks that are code of their own, `module:function`, are imported.
 
     Raises:
       InputError: a folder that is none of such a run, or one tested on other images; or jinja2 is not installed.
     """
     check_template()
-    runs = [examine(path, trust=trust) for path in (folder, *([other] if other else []))]
+    runs = [examine(path, checkpoint=checkpoint, trust=trust) for path in (folder, *([other] if other else []))]
     if len(runs) == 2:
         _check_same(*runs)
     return rendered(runs, placed(runs))
@@ -56,21 +59,24 @@ def placed(runs: list[Examined]) -> list[Placed]:
 
 
 def rendered(runs: list[Examined], sections: list[Placed]) -> str:
-    """Sections in the template."""
+    """The page of some runs and their sections."""
+    passes = sum(value.passes for section in sections for value in section.values) + sum(run.passes for run in runs)
+    footer = (
+        f"Made by jaxcnn {__version__} from the files of the run and its data, in as much computing as {passes:,} "
+        "forward passes of one image. This file asks no host for anything."
+    )
+    return filled([run.name for run in runs], [head(run) for run in runs], sections, footer)
+
+
+def filled(names: list[str], heads: list[Head], sections: list[Placed], footer: str) -> str:
+    """Sections in the template, under the heads of the runs of these names."""
     from jinja2 import DictLoader, Environment, StrictUndefined
 
     here = files("jaxcnn.report")
     loader = DictLoader({"page.html": (here / "page.html").read_text(encoding="utf-8")})
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    passes = sum(value.passes for section in sections for value in section.values) + sum(run.passes for run in runs)
-    names = [run.name for run in runs]
-    context: dict[str, Any] = {
-        "title": f"{' and '.join(names)}: a jaxcnn report", "heading_text": " and ".join(names), "names": names,
-        "heads": [head(run) for run in runs], "sections": sections,
-        "style": (here / "page.css").read_text(encoding="utf-8").strip(),
-        "footer": f"Made by jaxcnn {__version__} from the files of the run and its data, in as much computing as "
-        f"{passes:,} forward passes of one image. This file asks no host for anything.",
-    }  # fmt: skip
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    style = (here / "page.css").read_text(encoding="utf-8").strip()
+    context = {"names": names, "heads": heads, "sections": sections, "style": style, "footer": footer}
     return environment.get_template("page.html").render(context).strip() + "\n"
 
 
@@ -93,6 +99,3 @@ def _check_same(one: Examined, other: Examined) -> None:
             f"{one.name} and {other.name} were tested on other images, or on images of other sizes: a report of two "
             "runs is of the same test images"
         )
-
-
-__all__ = ["Head", "check_template", "report"]

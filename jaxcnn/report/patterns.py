@@ -14,10 +14,10 @@ from jaxcnn.visualize.peaks import Strongest, strongest
 from jaxcnn.visualize.pictures import around_gray
 from jaxcnn.visualize.projection import deconvnet
 
-ROWS, STRONGEST = 6, 4  # channels, and images of each
+ROWS, STRONGEST = 6, 3  # channels, and images of each
 SEARCHED = 10_000  # training images
 EVOLVING, EXAMPLES = 4, 2000  # channels through the epochs, and training images that are searched for these
-WIDTH = 60
+WIDTH = 64
 
 
 def patterns(run: Examined, path: str) -> tuple[list[Block], int]:

@@ -45,7 +45,7 @@ def _figures(one: Examined, other: Examined) -> Table:
         ("epochs", *(f"{len(run.finished.rows) or run.result['epochs']:,}" for run in runs)),
         ("seconds", *(f"{run.result['seconds']:,.1f}" for run in runs)),
     ]
-    return Table("What came of it", ("", one.name, other.name), tuple(rows), "<>>")
+    return Table("What came of it", ("figure", one.name, other.name), tuple(rows), "<>>")
 
 
 def _settings(one: Examined, other: Examined) -> list[Block]:

@@ -38,7 +38,7 @@ def confusion(run: Examined) -> Section:
         blocks.append(Text("A number opens its images below.", "note"))
     else:
         rows = tuple((_taken(run, is_, said), f"{n:,}") for n, is_, said in pairs[:LARGEST])
-        blocks.append(Table("The commonest confusions", ("", "images"), rows, "<>"))
+        blocks.append(Table("The commonest confusions", ("confusion", "images"), rows, "<>"))
     blocks += opened
     blocks.append(Download("confusion.csv", data_uri(_csv(run, counts)), "The matrix as confusion.csv"))
     return Section("Confusion", lead, tuple(blocks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import PurePath
 
 import numpy as np
 
@@ -25,7 +26,9 @@ def data(run: Examined) -> Section:
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     given = {name: split for name, split in splits.items() if split is not None}
     sizes = ", ".join(counted(len(split.labels), f"{name} image") for name, split in given.items())
-    lead = f"{dataset.name}: {sizes}, {times(facts.input)}, in {counted(len(facts.classes), 'class', 'classes')}."
+    kind, _, where = dataset.name.partition(":")
+    name, count = PurePath(where).name or kind, len(facts.classes)
+    lead = f"{name}: {sizes}, {times(facts.input)}, in {counted(count, 'class', 'classes')}."
     blocks: list[Block] = [Text(note[0].upper() + note[1:] + ".", "note") for note in dataset.notes]
     blocks += [_examples(run), _counts(run, given), _facts(run, given)]
     return Section("Data", lead, tuple(blocks))

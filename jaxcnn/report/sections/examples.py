@@ -18,7 +18,7 @@ def examples(run: Examined) -> Section:
         f"Test images from all over the data, and the {min(TOP, len(run.subject.classes))} classes that the network "
         "holds for the most probable; the right one is marked."
     )
-    return Section("Examples", lead, tuple(Row(tuple(_panel(run, place) for place in part), narrow=True)
+    return Section("Examples", lead, tuple(Row(tuple(_panel(run, place) for place in part), least=190)
                                            for part in (places[:4], places[4:]) if len(part)))  # fmt: skip
 
 
@@ -28,8 +28,8 @@ def _panel(run: Examined, place: int) -> Block:
     rows: list[tuple[Cell, ...]] = []
     for number in best:
         name = run.subject.name(number)
-        rows.append((f"{name} ✓" if number == label else name, Bar(f"{shares[number]:.1%}", float(shares[number]))))
+        rows.append((f"✓ {name}" if number == label else name, Bar(f"{shares[number]:.1%}", float(shares[number]))))
     image = Gallery(
         (Shown(picture(run.test.images[place], run.of_test(place)), (f"is {run.subject.name(label)}",)),), 96
     )
-    return Row((image, Table(f"of {run.of_test(place)}", ("class", "probability"), tuple(rows), "<>")), narrow=True)
+    return Row((image, Table(f"of {run.of_test(place)}", ("class", "probability"), tuple(rows), "<>")), least=190)

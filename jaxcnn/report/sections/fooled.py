@@ -111,7 +111,7 @@ def _pairs(run: Examined, places: np.ndarray, least: np.ndarray) -> list[Block]:
     note = [Text(f"{flat} of these had no gradient at all, which says nothing of the network.", "note")] if flat else []
     title = Heading("The easiest, the median and the hardest to turn")
     told = Text("The image, what is added to it, and the result as a file of 8 bits holds it.", "note")
-    return [title, told, Row(tuple(triples)), *note]
+    return [title, told, Row(tuple(triples), least=285), *note]
 
 
 def _corruptions(run: Examined, count: int) -> list[Block]:
@@ -137,7 +137,7 @@ def _corruptions(run: Examined, count: int) -> list[Block]:
         Axis("right, %", 0, 100),
         f"accuracy of spoilt images: {told}",
     )
-    table = Table("Accuracy at each level", ("", *(f"level {n}" for n in range(1, 6))), tuple(rows), "<>>>>>")
+    table = Table("Accuracy at each level", ("corruption", *(f"level {n}" for n in range(1, 6))), tuple(rows), "<>>>>>")
     spoilt = corrupted(images[:1], CORRUPTIONS[0], CORRUPTIONS[0].levels[2])[0]
     pictures = [Shown(picture(images[0], run.of_test(places[0])), ("as it is",))]
     for corruption in CORRUPTIONS:
@@ -146,5 +146,5 @@ def _corruptions(run: Examined, count: int) -> list[Block]:
         alt = f"{run.of_test(places[0])} with {corruption.name} of {level:g} {corruption.unit}"
         pictures.append(Shown(picture(spoilt, alt), (corruption.name, f"{level:g} {corruption.unit}")))
     lead = Text(f"Of {counted(count, 'test image')}, {clean:.1%} of which are right as they are.", "note")
-    drawn = Row((Plot(svg), Gallery(tuple(pictures), 84, "Level 3 of each")))
+    drawn = Row((Plot(svg), Gallery(tuple(pictures), 72, "Level 3 of each")))
     return [Heading("Spoilt images"), lead, drawn, Details("Numbers", (table,))]

@@ -107,7 +107,7 @@ def _title(run: Examined, place: int) -> str:
 def _galleries(
     run: Examined, number: int, place: int, image: np.ndarray, made: list[tuple[str, Explanation, np.ndarray]]
 ) -> list[Block]:
-    shown = [Shown(picture(image, run.of_test(place)), (run.of_test(place),))]
+    shown = [Shown(picture(image, run.of_test(place)), (f"is {run.subject.name(run.labels[place])}",))]
     covered = []
     for name, explanation, classes in made:
         values = explanation.map[number]

@@ -9,7 +9,7 @@ from jaxcnn.report.blocks import Block, Gallery, Heading, Section, Shown, Text
 from jaxcnn.report.examined import Examined
 from jaxcnn.report.images import picture
 
-COUNT = 12
+COUNT, WIDTH = 10, 84
 
 
 def mistakes(run: Examined) -> Section:
@@ -28,7 +28,7 @@ def mistakes(run: Examined) -> Section:
 
 
 def _gallery(run: Examined, places: np.ndarray, tone: str) -> Gallery:
-    return Gallery(tuple(_shown(run, int(place), tone) for place in places), 88)
+    return Gallery(tuple(_shown(run, int(place), tone) for place in places), WIDTH)
 
 
 def _shown(run: Examined, place: int, tone: str) -> Shown:

@@ -59,7 +59,7 @@ def _alike(run: Examined) -> list[Block]:
     for place in order:
         index = int(run.around.indices[place, best[place]])
         of, there = (run.subject.name(split.labels[at]) for split, at in ((run.test, place), (run.train, index)))
-        shown.append(Shown(picture(run.test.images[place], run.of_test(place)), (of, f"test {place}")))
+        shown.append(Shown(picture(run.test.images[place], run.of_test(place)), (of, "test image")))
         image = picture(run.train.images[index], f"training image {index}")
-        shown.append(Shown(image, (there, f"training {index}", f"differs by {255 * least[place]:.1f}")))
-    return [Heading("Nearly the same in test and training"), Text(told), Gallery(tuple(shown), 72)]
+        shown.append(Shown(image, (there, f"differs by {255 * least[place]:.1f}")))
+    return [Heading("Nearly the same in test and training"), Text(told), Gallery(tuple(shown), 64)]

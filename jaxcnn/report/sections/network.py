@@ -41,7 +41,7 @@ def network(run: Examined) -> Section:
     layered = _table(table)
     whole: Block = layered if len(table) <= OPEN else Details(f"All {len(table)} layers", (layered,))
     key = "Blue: with weights; orange: pooling; green: normalization; violet: activation. Arcs are shortcuts."
-    graph = Details("The graph", (Text(key, "note"), Plot(diagram(net, shape))))
+    graph = Details("The graph", (Text(key, "note"), Plot(diagram(net, shape), wide=True)))
     blocks, passes = _fields(run)
     return Section("Network", lead, (facts, whole, graph, *blocks), passes)
 
@@ -82,8 +82,8 @@ def _fields(run: Examined) -> tuple[list[Block], int]:
         half = _half(strength)
         alt = f"effective field of the middle unit of {path}, white is the strongest"
         effective.append(
-            Shown(picture(levels, alt), (path, f"field {_size(boxes[-1][1])}, {seen:.0%} of the image",
-                                         f"half of the effect within {half:.0%} of the image"))
+            Shown(picture(levels, alt), (path, f"sees {_size(boxes[-1][1])}, {seen:.0%} of the image",
+                                         f"half of the effect: {half:.1%}"))
         )  # fmt: skip
     told = "; ".join(f"{path}: {_size(box)}" for path, box in boxes)
     drawn = Plot(

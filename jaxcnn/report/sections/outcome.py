@@ -56,7 +56,9 @@ def _figures(run: Examined) -> Table:
     rows.append(("always the most frequent class", Bar(f"{majority / count:.1%}", majority / count)))
     rows.append(("cross-entropy, nats", f"{run.result['test_loss']:.4f}"))
     rows.append(("that of equal probabilities", f"{np.log(len(run.subject.classes)):.4f}"))
-    return Table("Test figures, in parentheses the 95% interval (Wilson)", ("", ""), tuple(rows), "<>")
+    return Table(
+        "Test figures, in parentheses the 95% interval (Wilson)", ("figure", "of the test images"), tuple(rows), "<>"
+    )
 
 
 def _linear(run: Examined) -> float:

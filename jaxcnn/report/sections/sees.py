@@ -70,7 +70,9 @@ def _maps(run: Examined, paths: list[str]) -> list[Block]:
     image = run.test.images[:1]
     found = jax.jit(features, static_argnums=(0, 4))(*run.network, run.subject.take(image), tuple(paths))
     said = f"{run.subject.name(run.said[0])}, {run.confidence[0]:.1%}"
-    pictures = [Shown(picture(image[0], run.of_test(0)), (run.of_test(0), f"taken for {said}"))]
+    pictures = [
+        Shown(picture(image[0], run.of_test(0)), (f"is {run.subject.name(run.labels[0])}", f"taken for {said}"))
+    ]
     for path in paths:
         values = np.moveaxis(np.asarray(found[path][0]), -1, 0)
         chosen = values[:CHANNELS]
@@ -103,11 +105,14 @@ def _classes(run: Examined) -> tuple[list[Block], int]:
         pictures = tuple(
             Shown(
                 picture(images[label], f"what {run.subject.name(label)} is strongest for, {told}"),
-                (run.subject.name(label), f"logit {made.values[label]:.3g}, {shares[label, label]:.0%}",
-                 f"test images: {run.logits[:, label].max():.3g}"),
+                (run.subject.name(label), f"{made.values[label]:.3g} ({run.logits[:, label].max():.3g})",
+                 f"{shares[label, label]:.1%}"),
             )
             for label in range(count)
         )  # fmt: skip
         galleries.append(Gallery(pictures, 84, f"Images of the largest logits, {told}: {steps} steps from gray"))
-    note = Text("That a network is sure of such an image shows that it does not know what it has never seen.", "note")
+    note = Text(
+        "Under each the logit, in parentheses the largest of all test images, and the probability. That a network "
+        "is sure of such an image shows that it does not know what it has never seen.", "note",
+    )  # fmt: skip
     return [Heading("What the classes make the most of"), *galleries, note], 6 * count * steps
