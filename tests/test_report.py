@@ -58,7 +58,7 @@ def test_the_page_says_what_the_run_has_come_to(results: Path, told: str):
 def test_a_cell_of_the_matrix_opens_its_own_images(results: Path, told: str):
     read, run = Page(told), examine(results / "one")
     for is_, said in {*zip(run.labels[~run.right].tolist(), run.said[~run.right].tolist(), strict=True)}:
-        part = told.split(f'id="taken-{is_}-{said}"')[1].split("</section>")[0]
+        part = told.split(f'id="taken-{is_}-{said}"')[1].split(">close<")[0]
         shown = {int(number) for number in re.findall(r'alt="test image (\d+)"', part)}
         places = np.flatnonzero((run.labels == is_) & (run.said == said))
         assert shown and shown <= set(places.tolist())
@@ -68,20 +68,22 @@ def test_a_cell_of_the_matrix_opens_its_own_images(results: Path, told: str):
     )
 
 
+@pytest.mark.thorough
 def test_the_same_run_gives_the_same_bytes(results: Path, told: str):
     assert report(results / "one") == told
 
 
+@pytest.mark.thorough
 def test_two_runs_stand_beside_each_other_and_what_is_the_same_is_said_once(results: Path, told: str, monkeypatch):
     other = results / "other"
     assert main([*SMALL.split(), "--name", "other", "--seed", "1", "--results", str(results)]) == 0
-    few = ("data", "result", "mistakes", "reproduction")
+    few = ("data", "result", "confusion", "mistakes", "reproduction")
     monkeypatch.setattr(page, "SECTIONS", {name: SECTIONS[name] for name in few})
     text = report(results / "one", other)
     read, runs = Page(text), [examine(results / "one"), examine(other)]
     assert read.outside() == [] and read.inaccessible() == []
     placed = {each.anchor: len(each.values) for each in page.placed(runs)}
-    assert placed == {"comparison": 1, "data": 1, "result": 2, "mistakes": 2, "reproduction": 2}
+    assert placed == {"comparison": 1, "data": 1, "result": 2, "confusion": 2, "mistakes": 2, "reproduction": 2}
     alone = int((runs[0].right & ~runs[1].right).sum()), int((runs[1].right & ~runs[0].right).sum())
     assert f"one alone is right on {alone[0]} test image" in read.text and f"other alone on {alone[1]}." in read.text
 
@@ -117,9 +119,11 @@ def test_what_cannot_be_told_gets_a_sentence_and_leaves_nothing(results: Path, t
 
 
 def test_two_runs_of_other_images_are_refused(results: Path, tmp_path: Path, capsys):
-    words = SMALL.replace("--data.size 8 8", "--data.size 9 9").split()
-    assert main([*words, "--name", "larger", "--results", str(tmp_path)]) == 0
-    said = refused(capsys, results / "one", tmp_path / "larger", "--at", tmp_path / "page.html")
+    shutil.copytree(results / "one", tmp_path / "split")
+    config = json.loads((tmp_path / "split" / "config.json").read_text())
+    config["config"]["data"]["split_seed"] = 1
+    (tmp_path / "split" / "config.json").write_text(json.dumps(config))
+    said = refused(capsys, results / "one", tmp_path / "split", "--at", tmp_path / "page.html")
     assert "tested on other images" in said and not (tmp_path / "page.html").exists()
 
 
