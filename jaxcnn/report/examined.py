@@ -21,6 +21,7 @@ from jaxcnn.report.neighborhood import Neighborhood, neighborhood
 from jaxcnn.spec import Spec
 from jaxcnn.tasks import Classification
 from jaxcnn.training.beginning import initial_key
+from jaxcnn.training.checkpoint import epochs, places
 from jaxcnn.training.comparison import Finished, finished
 from jaxcnn.training.epochs import kept_epochs
 from jaxcnn.training.run_folder import Record, read_record
@@ -153,7 +154,7 @@ def examine(folder: Path, *, checkpoint: Literal["last", "best"] | None = None, 
     prepare = subject.of_bytes()
     logits = in_batches(lambda images: _logits(*about.network, images, prepare), some.test.images, about.at_once)
     around = neighborhood(subject, some.train.images, some.test.images, about.at_once)
-    kept = kept_epochs(folder, run.net, facts.input) if record.config.keep_epochs else {}
+    kept = kept_epochs(folder, run.net, facts.input) if places(epochs(folder)) else {}
     passes = len(some.test.labels) + (len(some.train.labels) + len(some.test.labels) if around else 0)
     return Examined(
         about.name, record, done, run, dataset, subject, some.test, some.train, logits, around, kept, passes

@@ -52,7 +52,9 @@ def _settings(one: Examined, other: Examined) -> list[Block]:
     found = differences(kinds([one.finished, other.finished]))
     if not found:
         return [Text("Their settings are the same but for name, seed and fold.", "note")]
-    rows = tuple((name, *(json.dumps(value) for value in values)) for name, values in found.items())
+    rows = tuple(
+        (name, *("" if value is None else json.dumps(value) for value in values)) for name, values in found.items()
+    )
     return [Table("In what they differ", ("setting", one.name, other.name), rows, "<<<")]
 
 

@@ -11,7 +11,7 @@ from jaxcnn.forward_pass import features
 from jaxcnn.layout import Params, walk
 from jaxcnn.report.blocks import Block, Gallery, Heading, Section, Shown, Text
 from jaxcnn.report.examined import Examined
-from jaxcnn.report.images import picture, sprite
+from jaxcnn.report.images import picture, sprite, thumbnail
 from jaxcnn.report.patterns import evolution, patterns
 from jaxcnn.spec import Conv
 from jaxcnn.visualize.maximization import maximize
@@ -19,7 +19,7 @@ from jaxcnn.visualize.paths import stages
 from jaxcnn.visualize.pictures import around_gray
 from jaxcnn.visualize.scores import Logit
 
-CHANNELS = 32  # whose maps are shown of a layer
+CHANNELS, SIDE = 32, 48  # whose maps are shown of a layer, at most so many pixels high and wide
 CLASSES, STEPS, INK = 10, 200, 0.02
 
 
@@ -78,6 +78,7 @@ def _maps(run: Examined, paths: list[str]) -> list[Block]:
         chosen = values[:CHANNELS]
         low, high = min(float(chosen.min()), 0.0), float(chosen.max())
         levels = np.rint(255 * (chosen - low) / ((high - low) or 1)).astype(np.uint8)[..., None]
+        levels = np.stack([thumbnail(level, SIDE) for level in levels])
         silent = int((values <= 0).all((1, 2)).sum())
         grid = sprite(
             levels,

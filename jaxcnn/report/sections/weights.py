@@ -12,7 +12,7 @@ from jaxcnn.charts.svg import histogram
 from jaxcnn.forward_pass import features
 from jaxcnn.host.text import counted
 from jaxcnn.layout import Params, times, walk
-from jaxcnn.report.blocks import Block, Cell, Details, Drawing, Section, Table, Text
+from jaxcnn.report.blocks import Block, Cell, Details, Drawing, Section, Table
 from jaxcnn.report.examined import Examined
 from jaxcnn.spec import Act, Spec
 from jaxcnn.visualize.batching import Prepare, batches
@@ -38,17 +38,16 @@ def weights(run: Examined) -> Section:
     table = Table(caption, head, tuple(rows), "<<<>>>>")
     dead, images = _dead(run)
     total, silent = sum(size for _, size, _ in dead), sum(count for _, _, count in dead)
-    lead = (
-        f"{silent:,} of {counted(total, 'channel')} after an activation are the same everywhere in all of "
-        f"{counted(images, 'test image')}: they are dead."
-        if total else "There is no activation whose channels could be dead."
-    )  # fmt: skip
+    lead = "There is no activation whose channels could be dead."
+    if total:
+        lead = (
+            f"{silent:,} of {counted(total, 'channel')} after an activation are dead: the same everywhere in "
+            f"{counted(images, 'test image')}."
+        )
     blocks: list[Block] = [table if len(rows) <= OPEN else Details(f"All {len(rows)} kernels", (table,))]
     if silent:
         found = tuple((path, f"{size:,}", f"{count:,}") for path, size, count in dead if count)
         blocks.append(Table("Where dead channels are", ("activation", "channels", "dead"), found, "<>>"))
-    elif total:
-        blocks.append(Text("No channel is dead.", "note"))
     return Section("Weights", lead, tuple(blocks), images)
 
 
