@@ -11,7 +11,7 @@ from jaxcnn.readings.picture import described
 from jaxcnn.spec import Identity, Spec, Step, interpret
 
 HIGH, LANE, MARGIN = 22, 11, 14  # of a line, between two arcs, beside them
-LETTER = 6.6  # about the width of one
+LETTER = 7.0  # about the width of one
 _MERGED = {"sum": "sum", "mul": "product", "concat": "concatenation"}
 _KINDS = {
     spec.Conv: "k-conv", spec.ConvTranspose: "k-conv", spec.Dense: "k-conv", spec.RadialBasis: "k-conv",
