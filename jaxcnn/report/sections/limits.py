@@ -20,7 +20,7 @@ def limits(run: Examined) -> Section:
 def _sentences(run: Examined) -> list[Block]:
     share, count = accuracy(run), len(run.dataset.test.labels)
     told = [
-        "One run with one seed: how much the figures change from seed to seed is not known: runs of several seeds tell.",
+        "This is one run with one seed: how much the figures change from seed to seed is not known.",
         f"The interval of {share.low:.1%} to {share.high:.1%} is due to the number of test images alone. Images of "
         "other places, cameras or times were not tested.",
         "The attack is one of many: that an image withstands it does not mean that none turns it.",
