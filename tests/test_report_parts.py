@@ -169,12 +169,14 @@ def test_neighbors_of_many_images_are_those_that_are_found_one_by_one(monkeypatc
 
 
 def test_the_diagram_has_a_line_for_each_layer_and_an_arc_for_each_shortcut():
-    net = seq(stem=Conv(4), block=add(seq(conv=Conv(4), act=Act()), Identity()), pool=GlobalPool(), fc=Dense(2))
-    svg = diagram(net, (8, 8, 3))
+    block, short = add(seq(conv=Conv(4), act=Act()), Identity()), add(seq(one=Conv(4)), Identity())
+    svg = diagram(seq(stem=Conv(4), block=block, short=short, pool=GlobalPool(), fc=Dense(2)), (8, 8, 3))
     paths = re.findall('class="path"[^>]*>([^<]*)<', svg)
-    assert paths == ["input", "stem", "block.conv", "block.act", "", "pool", "fc"]
-    assert svg.count("<circle") == 7 and svg.count('class="arc"') == 6 + 1  # one after the other, and the shortcut
+    assert paths == ["input", "stem", "block.conv", "block.act", "", "short.one", "", "pool", "fc"]
     assert re.findall('class="size"[^>]*>([^<]*)<', svg)[1] == "8x8x4"
+    curved = [numbers for numbers in re.findall(r'class="arc" d="M[\d.]+,([\d.]+)C.*?([\d.]+)"', svg)]
+    rows = [tuple(int(float(at)) // 22 for at in ends) for ends in curved]  # of 22 each
+    assert rows == [(4, 6), (1, 4)] and svg.count("V") - len(rows) == 8  # shortcuts, and from each line to the next
 
 
 def every_block() -> tuple[blocks.Block, ...]:
