@@ -20,7 +20,7 @@ DEPTHS = 3  # layers of which Grad-CAM is shown
 PATCHES = (10, 15, 25, 35, 45, 90)  # pixels of 224, of windows that cover: those of the lectures
 OF = 224
 STEPS, CURVE = 50, 20  # of integrated gradients, and of the checks' curves
-BUDGET = 2e12
+BUDGET, COVERING = 2e12, 6e11  # multiply-accumulates of all, and of the windows of one size over one image
 WIDTH = 124  # of a map on the page
 
 
@@ -30,7 +30,7 @@ def looks(run: Examined) -> Section:
         paths = stages(run.subject.net, run.subject.shape)[-DEPTHS:]
     except ValueError:
         paths = []
-    windows = _windows(run.subject.shape)
+    windows, left_out = _windows(run)
     covered = sum(_count(run.subject.shape, window) for window in windows)
     each = 6 * len(paths) + 3 * STEPS + covered + 3 * 10 * (CURVE + 1)
     places = _chosen(run)[: run.affordable(each, 4, BUDGET)]
@@ -60,8 +60,9 @@ def looks(run: Examined) -> Section:
     for number, place in enumerate(places):
         blocks += [Heading(_title(run, place)), *_galleries(run, number, place, images[number], made)]
         blocks.append(_table(checked, number))
+    missing = f" Windows of {', '.join(map(str, left_out))} pixels would take too long." if left_out else ""
     clipped = f"{1 - CLIPPED:.1%} of the pixels of each map lie beyond its scale. Occlusion covers by the image's mean."
-    return Section("Where it looks", lead, (*blocks, Text(clipped, "note")), each * len(places))
+    return Section("Where it looks", lead, (*blocks, Text(clipped + missing, "note")), each * len(places))
 
 
 def _chosen(run: Examined) -> list[int]:
@@ -74,9 +75,12 @@ def _chosen(run: Examined) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _windows(shape: tuple[int, ...]) -> list[int]:
-    side = min(shape[:2])
-    return sorted({max(1, round(side * patch / OF)) for patch in PATCHES})
+def _windows(run: Examined) -> tuple[list[int], list[int]]:
+    """The sides of the windows that cover, and of those that are so many that they would take too long."""
+    side = min(run.subject.shape[:2])
+    sizes = sorted({max(1, round(side * patch / OF)) for patch in PATCHES})
+    cheap = [size for size in sizes[:-1] if _count(run.subject.shape, size) * run.macs <= COVERING] + sizes[-1:]
+    return cheap, [size for size in sizes if size not in cheap]
 
 
 def _count(shape: tuple[int, ...], window: int) -> int:
