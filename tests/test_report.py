@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_folders import SHARED
 from page_reader import Page
 
 import jaxcnn.report.page as page
@@ -18,6 +19,7 @@ from jaxcnn.report import report
 from jaxcnn.report.examined import examine
 from jaxcnn.report.sections import SECTIONS
 
+CIFAR = SHARED / "cifar10-jpeg.tar.xz"
 SMALL = "train --network mlp --epochs 2 --data.size 8 8 --batch-size 128 --data.augment"
 
 
@@ -148,6 +150,19 @@ def test_a_convolutional_network_is_told_with_all_its_maps(tmp_path: Path):
         assert words in read.text, words
     assert "best: " in text and "projected" in read.text
     assert report(tmp_path / "cnn") == text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not CIFAR.exists(), reason=f"{CIFAR} is not here")
+def test_ten_classes_of_color_photographs_take_less_than_2_megabytes(tmp_path: Path):
+    """After so little training about every cell of the matrix opens images: a page can hardly hold more."""
+    words = f"train --network cifar_cnn --epochs 1 --data.train-fraction 0.04 --data.source folder:{CIFAR} --name cifar"
+    words += " --data.size 32 32 --data.augment flip --keep-epochs 1 --report"
+    assert main([*words.split(), "--results", str(tmp_path)]) == 0
+    text = (tmp_path / "cifar" / "report.html").read_text()
+    assert 500_000 < len(text.encode()) < 2_000_000
+    assert Page(text).outside() == [] and Page(text).inaccessible() == []
 
 
 def test_examined_test_images_are_those_of_the_data(results: Path):

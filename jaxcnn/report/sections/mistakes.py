@@ -20,7 +20,7 @@ def mistakes(run: Examined) -> Section:
     lead = f"{counted(len(wrong), 'test image')} of {len(run.labels):,} {'is' if len(wrong) == 1 else 'are'} wrong."
     if len(worst):
         sure = int((run.confidence[wrong] > 0.9).sum())
-        lead += f" Of {sure:,} of them the network is more than 90% sure."
+        lead += f" The network is more than 90% sure of {sure:,} of these."
     blocks: list[Block] = [Heading("The most confident mistakes")]
     blocks.append(_gallery(run, worst, "wrong") if len(worst) else Text("There is no mistake."))
     blocks += [Heading("Right, but least sure"), _gallery(run, shy, "right") if len(shy) else Text("Nothing is right.")]
