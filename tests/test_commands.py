@@ -61,6 +61,7 @@ UNFLAGGED = dict.fromkeys(COMMANDS, ()) | {
     "train": ("config", "line"), "evaluate": ("folder",), "predict": ("folder", "images"), "summary": ("network",),
     "convert": ("source",), "diff": ("network", "weights", "image"), "bench": ("what",), "replay": ("folder",),
     "compare": ("runs",), "lr": ("config", "line"), "visualize": ("folder", "images"),
+    "report": ("folder", "other"),
 }  # fmt: skip
 MISSPELT = {
     "train": ["--epohcs", "3"], "evaluate": ["r", "--chekpoint", "best"], "predict": ["r", "x.png", "--tpo", "3"],
@@ -68,11 +69,13 @@ MISSPELT = {
     "diff": ["mlp", "w", "x", "--dump", "d.npz", "--tolerence", "1"], "bench": ["ops", "--qiuck"],
     "verify": ["--smaple", "3"], "doctor": ["--jsno"], "compare": ["a", "b", "--pictrue", "c.png"],
     "replay": ["r", "--jsno"], "lr": ["--stesp", "3"], "visualize": ["r", "--metohds", "gradcam"],
+    "report": ["r", "--chekpoint", "best"],
 }  # fmt: skip
 MEANT = {
     "train": "--epochs", "evaluate": "--checkpoint", "predict": "--top", "summary": "--json", "models": "--json",
     "convert": "--network", "diff": "--tolerance", "bench": "--quick", "verify": "--sample",
     "doctor": "--json", "replay": "--json", "compare": "--picture", "lr": "--steps", "visualize": "--methods",
+    "report": "--checkpoint",
 }  # fmt: skip
 
 

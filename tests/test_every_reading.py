@@ -18,6 +18,7 @@ from jaxcnn import layout, rewrite, spec
 from jaxcnn.forward_pass import Mode, _leaf
 from jaxcnn.readings import cost
 from jaxcnn.readings.cost import layers, macs
+from jaxcnn.readings.diagram import diagram
 from jaxcnn.readings.picture import described, dot
 from jaxcnn.readings.receptive import field, receptive_field
 from jaxcnn.readings.receptive.places import places_read
@@ -69,6 +70,7 @@ READINGS: dict[str, Callable[[Spec, tuple[int, ...]], Any]] = {
     "summary_csv": summary_csv,
     "summary_json": summary_json,
     "dot": dot,
+    "diagram": diagram,
     "receptive_field": receptive_field,
     "fields": receptive_field,
     "boxes": lambda net, shape: receptive_field(net, shape, "", None if len(shape) > 3 else _first_unit(net, shape)),

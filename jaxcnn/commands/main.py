@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Measure a trained network on its test images.",
     "predict": "Say what a trained network sees in images.",
     "visualize": "Draw what a trained network sees, and where it looks.",
+    "report": "Write one HTML file that tells a run: how good it is, what it sees, how it is fooled.",
     "compare": "Compare runs: in what they differ, which is better, and by how much of the spread.",
     "summary": "Print a network's layers, shapes, parameters and operations.",
     "replay": "Train again up to the step whose numbers were not finite, and say where they cease to be.",

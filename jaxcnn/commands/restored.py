@@ -57,14 +57,19 @@ class RunOptions:
 
         Raises InputError where there is no such run, and where it would run a Python file that nobody has named.
         """
-        from jaxcnn.training.run_folder import read_run
         from jaxcnn.training.trained import trained
 
         folder = found(folder)
+        self.agreed(folder)
+        return trained(folder, self.checkpoint, trust=True)  # as the person has agreed
+
+    def agreed(self, folder: Path) -> None:
+        """Raise InputError where a run's network is a Python file that nobody has named."""
+        from jaxcnn.training.run_folder import read_run
+
         config, _ = read_run(folder)
         self._check_network(folder, config.network)
         search_working_folder(config.network)
-        return trained(folder, self.checkpoint, trust=True)  # as the person has agreed
 
     def _check_network(self, run: Path, network: str) -> None:
         if ":" not in network:

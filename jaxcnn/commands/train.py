@@ -57,6 +57,8 @@ class Train(Command):
     or a TPU pod say, or $JAX_COORDINATOR_ADDRESS, $JAX_NUM_PROCESSES and $JAX_PROCESS_ID."""
     stop_after: Annotated[str, arg(metavar="TIME")] = ""
     """Save the run and stop, with status 0, after so long, as 3h or 1h30m: for batch systems; --resume goes on."""
+    report: Flag = False
+    """At the end, write report.html, a page that tells the run, into its folder: as `jaxcnn report` does."""
     line: Suppress[Line] = BARE
 
     @classmethod
@@ -79,11 +81,13 @@ class Train(Command):
     def run(self) -> int:
         """Train. Raises Failed where it cannot go on, Interrupted where it was stopped and saved."""
         from jaxcnn.training.loop import Diverged, Interrupted
+        from jaxcnn.training.processes import first
 
+        self._check_report()
         search_working_folder(self.config.network)
         search_working_folder(self.config.distill.network or "")
         try:
-            self._fit()(
+            done = self._fit()(
                 self.config, results=self.results, resume=self.resume, overwrite=self.overwrite,
                 restart_schedule=self.restart_schedule, limit_steps=self.limit_steps, profile=self.profile,
                 stop_at=time.monotonic() + seconds(self.stop_after) if self.stop_after else math.inf,
@@ -97,7 +101,25 @@ class Train(Command):
             again = [word for word in self.line.arguments if word not in ("--overwrite", "--resume")]
             go_on = Line(self.line.program, (*again, "--resume"))
             raise Interrupted(f"{error}; go on with: {go_on}", error.code) from None
+        if self.report and first():
+            from jaxcnn.commands.report import write_report
+
+            for name in _names(done):
+                write_report(self.results / name / "report.html", self.results / name)
         return 0
+
+    def _check_report(self) -> None:
+        """Raise InputError, before hours of training, where there could be no report of it."""
+        from jaxcnn.report import check_template
+        from jaxcnn.tasks import Classification
+
+        if not self.report:
+            return
+        check_template()
+        if self.limit_steps:
+            raise InputError("--limit-steps is a dry run, of which nothing is kept: leave out --report")
+        if not isinstance(self.config.task, Classification):
+            raise InputError(f"--report is of a network that tells classes, not of {self.config.task.kind()}")
 
     def _fit(self) -> Callable[..., Any]:
         """What trains as often as the options say."""
@@ -110,6 +132,14 @@ class Train(Command):
         if self.folds:
             return partial(fit_folds, folds=self.folds)
         return partial(fit_seeds, seeds=self.seeds) if self.seeds != 1 else fit
+
+
+def _names(done: dict[str, Any]) -> list[str]:
+    """The runs that training has ended with: one, or those of all seeds or folds."""
+    for what in "seed", "fold":
+        if numbers := done.get(f"{what}s"):
+            return [f"{done['name']}_{what}{number}" for number in numbers]
+    return [done["name"]]
 
 
 def configured(line: Line) -> tuple[TrainConfig, Line]:

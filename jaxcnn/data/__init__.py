@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcnn.data.config import DataConfig
+from jaxcnn.data.stack import require_images
 from jaxcnn.data.streamed import Streamed
 from jaxcnn.host.errors import InputError
 from jaxcnn.host.text import counted, printable
@@ -18,7 +19,7 @@ from jaxcnn.host.text import counted, printable
 class Split(NamedTuple):
     """Images and their labels, in an order that does not depend on the machine."""
 
-    images: np.ndarray | Streamed  # uint8 (N, H, W, C)
+    images: np.ndarray  # uint8 (N, H, W, C); or a `Streamed`, which stands for one
     labels: np.ndarray  # int32 (N,): places in Dataset.classes
 
 
@@ -36,6 +37,17 @@ class Dataset(NamedTuple):
     def judging(self) -> tuple[str, Split]:
         """The images by which each epoch is judged, and what they are called: "validation", or "test"."""
         return ("test", self.test) if self.validation is None else ("validation", self.validation)
+
+    def in_memory(self) -> Dataset:
+        """The same with all images read. Raises InputError where memory does not hold them."""
+
+        def read(split: Split) -> Split:
+            if isinstance(split.images, Streamed):
+                require_images(len(split.labels), split.images.each)
+            return Split(np.asarray(split.images), split.labels)
+
+        rest = self.validation and read(self.validation)
+        return self._replace(train=read(self.train), test=read(self.test), validation=rest)
 
     def limited(self, size: int) -> Dataset:
         """At most `size` images of each split, from all over it."""
@@ -168,7 +180,7 @@ def kept(labels: np.ndarray, config: DataConfig) -> np.ndarray:
     return hold_out(labels, 1 - config.train_fraction, config.split_seed)[0]
 
 
-def divide(images: np.ndarray | Streamed, labels: np.ndarray, config: DataConfig) -> tuple[Split, Split]:
+def divide(images: np.ndarray, labels: np.ndarray, config: DataConfig) -> tuple[Split, Split]:
     """Split images that came in one piece into (train, test), as `hold_out` and `kept` choose."""
     train, test = hold_out(labels, config.test_fraction, config.split_seed)
     train = train[kept(labels[train], config)]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +65,8 @@ def load(where: str, config: DataConfig) -> Dataset:
     return Dataset(config.source, classes, *splits, notes)
 
 
-def _streamed(root: Path, nested: int, labelled: Labelled, config: DataConfig) -> Streamed | None:
-    """The images as they lie, where the config says so, or memory does not hold them and they can be read so."""
+def _streamed(root: Path, nested: int, labelled: Labelled, config: DataConfig) -> Any:
+    """A `Streamed`, where the config says so, or memory does not hold the images and they can be read so; else None."""
     files = [(file.origin, file.size) for file, _ in labelled]
     if config.stream:
         return streamed(encoded(root, files, nested), len(files), config)

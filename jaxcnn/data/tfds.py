@@ -16,7 +16,7 @@ import numpy as np
 from jaxcnn.data import Dataset, Split, divide, thinned
 from jaxcnn.data.config import DataConfig
 from jaxcnn.data.stack import stack
-from jaxcnn.data.streamed import Streamed, streamed
+from jaxcnn.data.streamed import streamed
 from jaxcnn.host.errors import InputError
 from jaxcnn.host.paths import expanded
 
@@ -172,8 +172,8 @@ class _Examples:
 
 def _streamed(
     splits: list[tuple[str, Sequence[Any]]], keys: tuple[str, str], config: DataConfig
-) -> tuple[Streamed, np.ndarray]:
-    """All images as they lie, and labels int32 (N,), split after split."""
+) -> tuple[Any, np.ndarray]:
+    """A `Streamed` of all images, and labels int32 (N,), split after split."""
     sizes, labels = [], []
     for _, source in splits:
         for example in _chunks(source):

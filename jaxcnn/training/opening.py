@@ -17,7 +17,7 @@ DISCARDED = "discarded.json"  # the config.json of a run that is being replaced
 # All that training writes. Anything else in the folder is the person's, and stays.
 OURS = (
     *(LOCK, "config.json", DISCARDED, "checkpoints", "metrics.jsonl", "steps.jsonl", "result.json"),
-    *("curves.png", "confusion_matrix.png", "tensorboard", "profile", "diverged.json"),
+    *("curves.png", "confusion_matrix.png", "tensorboard", "profile", "report.html", "diverged.json"),
 )
 
 
