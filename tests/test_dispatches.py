@@ -67,6 +67,7 @@ def test_steps_in_one_program_are_the_steps_one_by_one(tmp_path):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * max(1e-3, float(np.abs(other).max())))
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_stopped_ends_a_dispatch_and_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     whole = run(CONFIG, tmp_path / "whole")
     rows = read_metrics(tmp_path / "whole" / "small")

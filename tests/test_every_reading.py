@@ -93,6 +93,7 @@ READINGS: dict[str, Callable[[Spec, tuple[int, ...]], Any]] = {
 }
 # What takes a network in those folders but no answer of a layer: it moves nodes, or asks one of the above.
 NOT_OF_LEAVES = {
+    "output_at",
     "cut", "replace", "exchange", "map_positions", "head", "replace_head", "follow", "leaf_layout", "parameter_count",
     "key_at", "row_macs", "place_at", "image_at", "stages", "before_activation", "last_hidden", "rewire", "in_blocks",
     "stochastic_depth", "ghost_batch_norm", "check_same_parameters",

@@ -66,6 +66,7 @@ def test_where_all_is_finite_this_time_it_is_said(tmp_path, capsys):
     assert "a run whose numbers were not finite leaves it" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_run_stops_when_the_time_is_up_and_goes_on_to_the_same_bits(tmp_path):
     whole = fit(CONFIG, results=tmp_path / "whole", console=QUIET)
     with pytest.raises(Interrupted, match="the time is up: stopped and saved at step 1 ") as stopped:

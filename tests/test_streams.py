@@ -129,7 +129,7 @@ def test_images_of_other_sizes_and_damaged_ones_are_named(tmp_path: Path):
         np.asarray(images[[name.endswith("cat/4.png") for name in names]])
 
 
-@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_training_is_that_of_memory_to_the_bit(steps: int, folder: Path, tmp_path: Path):
     """With mixtures, views and validation images: all that takes a batch."""
     given = replace(
@@ -143,6 +143,7 @@ def test_training_is_that_of_memory_to_the_bit(steps: int, folder: Path, tmp_pat
     assert stream["train_images"] == 8
 
 
+@pytest.mark.thorough
 def test_a_stream_that_is_stopped_goes_on_to_the_same_bits(folder: Path, tmp_path: Path, monkeypatch):
     given = config(folder, augment=(ResizedCrop(), Flip()))
     whole = run(given, tmp_path / "whole")

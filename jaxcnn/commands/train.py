@@ -110,11 +110,11 @@ class Train(Command):
 
     def _check_report(self) -> None:
         """Raise InputError, before hours of training, where there could be no report of it."""
+        if not self.report:
+            return
         from jaxcnn.report import check_template
         from jaxcnn.tasks import Classification
 
-        if not self.report:
-            return
         check_template()
         if self.limit_steps:
             raise InputError("--limit-steps is a dry run, of which nothing is kept: leave out --report")

@@ -6,15 +6,31 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
-from jaxcnn.data.streamed import Cut, Streamed
+Box = tuple[int, int, int, int]  # top, left, height, width
+Cut = Callable[[int, int], Box]  # which part of an image of that height and width is wanted
+Cuts = Callable[[int], Cut]  # the same of an image's id
 
 AHEAD = 2  # rows that are read besides the one that is waited for
 AT_ONCE = 8  # images that a thread is given: small ones take less time than it takes to ask for them
 
-Cuts = Callable[[int], Cut]  # of an image's id, which part of it is wanted
+
+class Images(Protocol):
+    """Images that any thread can read, as `streamed.Streamed` is."""
+
+    @property
+    def each(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, place: int, cut: Cut | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
+        """One of them, or a part of it, of `size`: uint8 (H, W, C)."""
+        ...
 
 
 def workers() -> int:
@@ -24,7 +40,7 @@ def workers() -> int:
 
 
 def read_ahead(
-    images: Streamed, rows: Iterable[np.ndarray], cuts: Cuts | None = None, size: tuple[int, int] | None = None
+    images: Images, rows: Iterable[np.ndarray], cuts: Cuts | None = None, size: tuple[int, int] | None = None
 ) -> Iterator[np.ndarray]:
     """The images of each row of ids, in the order of the rows; meanwhile the next rows are being read.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,10 +10,8 @@ import numpy as np
 
 from jaxcnn.data.config import DataConfig
 from jaxcnn.data.images import decode, decode_box
+from jaxcnn.data.read_ahead import Cut, read_ahead
 from jaxcnn.host.errors import InputError
-
-Box = tuple[int, int, int, int]  # top, left, height, width
-Cut = Callable[[int, int], Box]  # which part of an image of that height and width is wanted
 
 
 class Encoded(Protocol):
@@ -60,8 +57,6 @@ class Streamed:
         return replace(self, places=self.places[places])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        from jaxcnn.data.read_ahead import read_ahead
-
         images = next(read_ahead(self, [np.arange(len(self))]))
         return images if dtype is None else images.astype(dtype)
 
