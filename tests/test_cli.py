@@ -408,3 +408,23 @@ def test_resuming_from_a_damaged_checkpoint_is_refused_and_changes_nothing(train
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     refused(train(*TINY, "--resume", cwd=tmp_path), "damaged", "--overwrite")
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "words, variables, sentence",
+    [
+        (["--seeds", "2"], {}, "--distributed trains one run that is kept: leave out --seeds"),
+        ([], {"JAX_NUM_PROCESSES": "2"}, "needs $JAX_COORDINATOR_ADDRESS and $JAX_PROCESS_ID too: the address is HOST"),
+        (
+            [], {"JAX_COORDINATOR_ADDRESS": "x:1", "JAX_PROCESS_ID": "0", "JAX_NUM_PROCESSES": "two"},
+            "$JAX_NUM_PROCESSES and $JAX_PROCESS_ID are numbers, not 'two' and '0'",
+        ),
+    ],
+)  # fmt: skip
+def test_processes_that_cannot_find_each_other_get_a_sentence(words, variables, sentence, monkeypatch, capsys):
+    for name in "JAX_COORDINATOR_ADDRESS", "JAX_PROCESS_ID", "JAX_NUM_PROCESSES":
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", "--distributed", *words]) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())

@@ -72,9 +72,9 @@ class Train(Command):
         if self.distributed:
             from jaxcnn.training import processes
 
-            if self.seeds != 1 or self.folds or self.profile:
+            if self.seeds != 1 or self.folds or self.profile or self.limit_steps:
                 raise InputError(
-                    "--distributed trains one run, and does not profile: leave --seeds, --folds, --profile"
+                    "--distributed trains one run that is kept: leave out --seeds, --folds, --profile, --limit-steps"
                 )
             processes.start()
 

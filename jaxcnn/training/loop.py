@@ -274,7 +274,7 @@ def _interrupted(run: Run, stops: Stops) -> Interrupted:
     if not number and not late:
         number = signal.SIGTERM  # or whatever it was that another process was sent
     why = "the time is up" if late and not number else signal.Signals(number).name
-    return Interrupted(f"{why}: stopped and saved at step {run.done} in {run.folder}", 128 + number if number else 0)
+    return Interrupted(f"{why}: stopped and saved at step {run.done} in {run.shared}", 128 + number if number else 0)
 
 
 def _finish_epoch(
