@@ -1,7 +1,4 @@
-"""CIFAR-10 in ten minutes of two CPU cores, from nothing: a narrow airbench (Jordan 2024) with whitening and Muon.
-
-Chosen by a tenth of the training images among widths and rates (results/README.md).
-"""
+"""CIFAR-10 in ten minutes of two CPU cores, from nothing: a narrow airbench (Jordan 2024) with whitening and Muon."""
 
 from jaxcnn.config import (
     AlternatingFlip,

@@ -86,7 +86,7 @@ def _maps(run: Examined, paths: list[str]) -> list[Block]:
             f"{len(levels)} maps of {path}, black {low:.3g}, white {high:.3g}",
         )
         told = (path, f"{len(chosen)} of {len(values)} channels", f"black {low:.3g}, white {high:.3g}",
-                f"{silent} never above 0")  # fmt: skip
+                f"{silent} of them silent")  # fmt: skip
         pictures.append(Shown(grid, told))
     return [
         Heading("Feature maps"),

@@ -37,7 +37,9 @@ def maps(subject: Subject, shown: Shown, asked: Asked) -> View:
             levels = np.rint(255 * (chosen - low) / ((high - low) or 1)).astype(np.uint8)
             grid = make_grid(levels[..., None], int(np.ceil(np.sqrt(len(levels)))), 1)
             silent = int((values <= 0).all((1, 2)).sum())
-            told = f"{len(chosen)} of {len(values)} channels, black {low:.3g}, white {high:.3g}; {silent} never above 0"
+            told = (
+                f"{len(chosen)} of {len(values)} channels, black {low:.3g}, white {high:.3g}; {silent} of them silent"
+            )
             mean = values.mean(0)
             floor, top = min(float(mean.min()), 0.0), float(mean.max())
             scaled = np.rint(255 * (mean - floor) / ((top - floor) or 1)).astype(np.uint8)
