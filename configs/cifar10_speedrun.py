@@ -1,7 +1,7 @@
 """CIFAR-10 on one GPU, as fast as it goes: Jordan's network (airbench, 2024) with whitening, Muon and eight epochs.
 
 Twenty runs, and their mean and spread: `python train.py configs/cifar10_speedrun.py --seeds 20`. A whole epoch is one
-program for the device. On a CPU it is the same, in quarter of an hour: `--precision float32`.
+program for the device.
 """
 
 from jaxcnn.config import (

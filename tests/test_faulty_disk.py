@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler")
 def test_a_save_that_fails_at_any_call_leaves_the_checkpoint_before_it(tmp_path: Path):
     library = tmp_path / "faulty_disk.so"

@@ -30,6 +30,7 @@ def digits(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("streamed", [False, True], ids=["in memory", "streamed"])
 def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bits(streamed: bool, digits: Path, tmp_path: Path):
     """Wherever it comes: while JAX loads, within an epoch, while a checkpoint, the metrics or a picture is written."""
