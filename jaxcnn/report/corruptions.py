@@ -5,11 +5,12 @@ After Hendrycks and Dietterich 2019, with levels of its own, which the page tell
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxcnn.visualize.pictures import saved
 
 
 class Corruption(NamedTuple):
@@ -37,11 +38,7 @@ def _contrast(image: np.ndarray, level: float, rng: np.random.Generator) -> np.n
 
 
 def _jpeg(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "JPEG", quality=int(level))
-    return np.asarray(Image.open(file)).reshape(image.shape)
+    return saved(image, int(level))
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:
