@@ -24,7 +24,6 @@ from jaxcnn.report.images import picture, sprite
 from jaxcnn.report.neighborhood import neighborhood
 from jaxcnn.report.verdict import Head
 from jaxcnn.spec import Act, Conv, Dense, GlobalPool, Identity, add, seq
-from jaxcnn.visualize.neighbors import nearest
 from jaxcnn.visualize.subject import Subject
 
 RNG = np.random.default_rng(0)
@@ -155,7 +154,7 @@ def test_corruptions_grow_with_their_levels_and_are_the_same_each_time():
 
 
 def test_neighbors_of_many_images_are_those_that_are_found_one_by_one(monkeypatch):
-    monkeypatch.setattr("jaxcnn.report.neighborhood.BLOCK", 7)
+    monkeypatch.setattr("jaxcnn.visualize.neighbors.BLOCK", 7)
     net = seq(conv=Conv(4, 3), act=Act(), mean=GlobalPool(), fc=Dense(3))
     params, stats = jaxcnn.init(net, jax.random.key(0), (6, 6, 1))
     subject = Subject(net, params, stats, (6, 6, 1), ["a", "b", "c"], lambda images: images)
@@ -163,9 +162,12 @@ def test_neighbors_of_many_images_are_those_that_are_found_one_by_one(monkeypatc
     found = neighborhood(subject, train, test, 16)
     assert found is not None
     hidden = [jaxcnn.features(net, params, stats, images / np.float32(255), "mean") for images in (test, train)]
-    expected = nearest(*(each["mean"] for each in hidden))
-    np.testing.assert_array_equal(found.indices, expected.indices)
-    np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-4)  # float32 sums in another order
+    queries, vectors = (np.asarray(each["mean"], np.float64) for each in hidden)
+    every = np.sqrt(((queries[:, None] - vectors) ** 2).sum(-1))
+    expected = np.argsort(every, 1, kind="stable")[:, :6]
+    np.testing.assert_array_equal(found.indices, expected)
+    apart = np.take_along_axis(every, expected, 1)
+    np.testing.assert_allclose(found.distances, apart, rtol=1e-4)  # of features in float32, summed in another order
 
 
 def test_the_diagram_has_a_line_for_each_layer_and_an_arc_for_each_shortcut():

@@ -17,7 +17,7 @@ from jaxcnn.forward_pass import apply
 from jaxcnn.host.errors import InputError
 from jaxcnn.layout import Params, init
 from jaxcnn.readings.cost import macs
-from jaxcnn.report.neighborhood import Neighborhood, neighborhood
+from jaxcnn.report.neighborhood import neighborhood
 from jaxcnn.spec import Spec
 from jaxcnn.tasks import Classification
 from jaxcnn.training.beginning import initial_key
@@ -27,6 +27,7 @@ from jaxcnn.training.epochs import kept_epochs
 from jaxcnn.training.run_folder import Record, read_record
 from jaxcnn.training.trained import Trained, trained
 from jaxcnn.visualize.batching import Prepare, in_batches
+from jaxcnn.visualize.neighbors import Neighbors
 from jaxcnn.visualize.subject import Subject
 
 BUDGET = 3e12  # multiply-accumulates of one pass over images: about a minute of two cores
@@ -49,7 +50,7 @@ class Examined:
     test: Split
     train: Split
     logits: np.ndarray
-    around: Neighborhood | None
+    around: Neighbors | None
     epochs: Mapping[int, tuple[Params, Params]]
     passes: int
 

@@ -19,6 +19,9 @@ from jaxcnn.visualize.paths import last_hidden
 SLACK = 1e-9  # of the squared norms: far more than float64 loses in their products, far less than differences
 
 
+BLOCK = 256  # queries whose products are made at once
+
+
 class Neighbors(NamedTuple):
     """Of every query the nearest vectors, (Q, count), the nearest first."""
 
@@ -45,14 +48,17 @@ def nearest(queries: np.ndarray | Array, vectors: np.ndarray | Array, count: int
     count = min(count, len(vectors))
     norms = (vectors**2).sum(1)
     distances, indices = np.empty((len(queries), count)), np.empty((len(queries), count), int)
-    for number, query in enumerate(queries):
+    for start in range(0, len(queries), BLOCK):
+        here = queries[start : start + BLOCK]
         # By products first, which lose digits; then exactly, of all that may be among the nearest.
-        near = norms - 2 * (vectors @ query) + query @ query
-        bound = np.partition(near, count - 1)[count - 1] + SLACK * (norms.max() + query @ query)
-        candidates = np.flatnonzero(near <= bound)
-        exact = np.sqrt(((vectors[candidates] - query) ** 2).sum(1))
-        order = np.argsort(exact, kind="stable")[:count]
-        distances[number], indices[number] = exact[order], candidates[order]
+        products = here @ vectors.T
+        for number, (query, product) in enumerate(zip(here, products, strict=True), start):
+            near = norms - 2 * product + query @ query
+            bound = np.partition(near, count - 1)[count - 1] + SLACK * (norms.max() + query @ query)
+            candidates = np.flatnonzero(near <= bound)
+            exact = np.sqrt(((vectors[candidates] - query) ** 2).sum(1))
+            order = np.argsort(exact, kind="stable")[:count]
+            distances[number], indices[number] = exact[order], candidates[order]
     return Neighbors(distances, indices)
 
 
