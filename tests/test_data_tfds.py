@@ -88,7 +88,7 @@ def test_a_prepared_data_set_is_read(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert load("shapes:1.0.0", tmp_path, size=(4, 4), channels=1).test.images.shape == (6, 4, 4, 1)
 
 
-def test_a_stream_holds_the_same_pixels_still_encoded(tmp_path: Path):
+def test_a_stream_holds_the_same_pixels_still_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     prepare(tmp_path, "drawings", {"train": 12, "test": 8})
     memory = load("drawings", tmp_path, validation_fraction=0.2)
     stream = load("drawings", tmp_path, validation_fraction=0.2, stream=True)
@@ -99,6 +99,9 @@ def test_a_stream_holds_the_same_pixels_still_encoded(tmp_path: Path):
         np.testing.assert_array_equal(np.asarray(one.images), other.images)
         np.testing.assert_array_equal(one.labels, other.labels)
     assert stream.test.images.source.name(13) == "tfds:drawings test[1]"
+    monkeypatch.setattr("jaxcnn.host.memory.free_memory", lambda: 1000)
+    large = load("drawings", tmp_path)
+    assert isinstance(large.train.images, Streamed) and large.notes[0].startswith("images are streamed: 20 images of")
 
 
 def test_reading_needs_no_tensorflow(tmp_path: Path):

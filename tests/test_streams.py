@@ -110,10 +110,13 @@ def test_what_can_only_be_read_in_its_order_is_not_streamed(tmp_path: Path):
 def test_what_memory_does_not_hold_is_streamed_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path / "all", 5)
     assert not isinstance(load(tmp_path / "all").train.images, Streamed)
-    monkeypatch.setattr("jaxcnn.data.folder.fits", lambda size: size < 15 * 6 * 8 * 3)
+    monkeypatch.setattr("jaxcnn.host.memory.free_memory", lambda: 15 * 6 * 8 * 3 - 1)
     found = load(tmp_path / "all")
     assert isinstance(found.train.images, Streamed)
-    assert found.notes == ("the 15 images are streamed, as they would take 2.1 KiB of memory",)
+    assert found.notes == ("images are streamed: 15 images of 6x8x3 take 2.1 KiB of memory, and 2.1 KiB are free",)
+    refused(
+        packed(tmp_path / "all", "xztar"), "15 images of 6x8x3 take 2.1 KiB of memory, .*: give a smaller --data.size"
+    )
 
 
 def test_images_of_other_sizes_and_damaged_ones_are_named(tmp_path: Path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
+from dataclasses import replace
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +16,7 @@ from jaxcnn.data.config import DataConfig
 from jaxcnn.data.stack import require_images
 from jaxcnn.data.streamed import Streamed
 from jaxcnn.host.errors import InputError
+from jaxcnn.host.memory import TooLarge
 from jaxcnn.host.text import counted, printable
 
 
@@ -78,7 +82,7 @@ def load(config: DataConfig) -> Dataset:
     # Each reader loads its library (scikit-learn, Pillow, TFDS) only when it is asked for.
     reader = importlib.import_module(f"jaxcnn.data.{kind}")
     try:
-        dataset = _with_validation(_with_fold(reader.load(where, config), config), config)
+        dataset = _with_validation(_with_fold(_read(reader, where, config), config), config)
         notes = (*dataset.notes, *_empty_classes(dataset))
     except InputError as error:
         raise InputError(printable(str(error))) from error
@@ -86,6 +90,19 @@ def load(config: DataConfig) -> Dataset:
         raise InputError(f"memory ended while {config.source} was read: {error}") from error
     # The one place where names from files become text that can be shown anywhere.
     return dataset._replace(classes=tuple(map(printable, dataset.classes)), notes=tuple(map(printable, notes)))
+
+
+def _read(reader: ModuleType, where: str, config: DataConfig) -> Dataset:
+    """What a source holds, in memory; streamed where that does not hold it, and the source can be."""
+    try:
+        return reader.load(where, config)
+    except TooLarge as error:
+        if config.source.partition(":")[0] not in STREAMED or config.skip_damaged:
+            raise
+        with contextlib.suppress(InputError):
+            dataset = reader.load(where, replace(config, stream=True))
+            return dataset._replace(notes=(*dataset.notes, f"images are streamed: {str(error).partition(': ')[0]}"))
+        raise
 
 
 def _with_fold(dataset: Dataset, config: DataConfig) -> Dataset:

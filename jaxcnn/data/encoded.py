@@ -34,11 +34,6 @@ def encoded(root: Path, files: Iterable[tuple[Parts, int]], nested: int) -> Enco
     raise InputError(f"{root} is compressed as a whole, and is to be streamed: {HOW}")
 
 
-def readable_in_any_order(root: Path, nested: int) -> bool:
-    """Whether `encoded` takes such a source."""
-    return not nested and (root.is_dir() or zipfile.is_zipfile(root) or _is_bare_tar(root))
-
-
 class Encodings:
     """Files of one source, each by its number."""
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +12,16 @@ from jaxcnn.data import Dataset, Split, hold_out, kept
 from jaxcnn.data.archives import NESTED, archive, damaged, within
 from jaxcnn.data.arrange import MOST, Labelled, arrange
 from jaxcnn.data.config import DataConfig
-from jaxcnn.data.encoded import encoded, readable_in_any_order
+from jaxcnn.data.encoded import encoded
 from jaxcnn.data.entries import Entry, Parts, directory
 from jaxcnn.data.images import decode, read_bytes
 from jaxcnn.data.stack import Row, stack
-from jaxcnn.data.streamed import Streamed, streamed
+from jaxcnn.data.streamed import streamed
 from jaxcnn.data.tar import UNREADABLE
 from jaxcnn.data.tree import Tree, tree_of
 from jaxcnn.host.errors import InputError
-from jaxcnn.host.memory import fits
 from jaxcnn.host.paths import expanded
-from jaxcnn.host.text import bytes_text, counted
+from jaxcnn.host.text import counted
 
 
 def load(where: str, config: DataConfig) -> Dataset:
@@ -45,8 +42,9 @@ def load(where: str, config: DataConfig) -> Dataset:
         lost = {file.origin: f"{_name(root, file.parts)} is {file.fault}" for file, _ in train + test if file.fault}
         while True:
             learned, tested = _chosen(train, test, lost, config)
-            if not lost and (found := _streamed(root, nested, learned + tested, config)):
-                images, notes = found, notes if config.stream else (*notes, _too_many(found))
+            if config.stream:
+                files = [(file.origin, file.size) for file, _ in learned + tested]
+                images = streamed(encoded(root, files, nested), len(files), config)
                 break
             # Two passes: the first has learned every image's place, so that the second can put each, as it comes by
             # in the archive's order, where it belongs in an array of the final size. Memory holds the pixels once.
@@ -63,25 +61,6 @@ def load(where: str, config: DataConfig) -> Dataset:
     if lost:
         notes = (*notes, f"{_named(lost, len(train + test))}; left out, as data.skip_damaged says")
     return Dataset(config.source, classes, *splits, notes)
-
-
-def _streamed(root: Path, nested: int, labelled: Labelled, config: DataConfig) -> Any:
-    """A `Streamed`, where the config says so, or memory does not hold the images and they can be read so; else None."""
-    files = [(file.origin, file.size) for file, _ in labelled]
-    if config.stream:
-        return streamed(encoded(root, files, nested), len(files), config)
-    if config.skip_damaged or not readable_in_any_order(root, nested):
-        return None
-    try:
-        found = streamed(encoded(root, files, nested), len(files), config)
-    except InputError:  # the first image is damaged: which ones are, is said of all together
-        return None
-    return None if fits(math.prod(found.shape)) else found
-
-
-def _too_many(images: Streamed) -> str:
-    size = bytes_text(math.prod(images.shape))
-    return f"the {len(images):,} images are streamed, as they would take {size} of memory"
 
 
 def _survey(root: Path) -> tuple[Tree, int]:

@@ -85,8 +85,8 @@ class Streamed:
         return sha.digest()
 
 
-def streamed(source: Encoded, count: int, config: DataConfig) -> Streamed:
-    """The first `count` images of a source; the first one tells the size of all. Raises InputError where it cannot."""
+def streamed(source: Encoded, count: int, config: DataConfig) -> Any:
+    """A `Streamed` of the first `count` images of a source; the first one tells the size of all. Raises InputError where it cannot."""
     data, name = source.read(0), source.name(0)
     height, width, channels = decode(data, name, config.size, config.channels, config.fit, config.resize).shape
     return Streamed(source, np.arange(count), (height, width, channels), config)

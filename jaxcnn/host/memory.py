@@ -10,17 +10,15 @@ from jaxcnn.host.errors import InputError
 from jaxcnn.host.text import bytes_text
 
 
+class TooLarge(InputError):
+    """Memory does not hold what is asked for."""
+
+
 def require_memory(size: int, what: str, advice: str) -> None:
-    """Raise InputError where `what` takes `size` bytes and fewer are free: what is needed, what is free, the advice."""
+    """Raise TooLarge where `what` takes `size` bytes and fewer are free: what is needed, what is free, the advice."""
     free = free_memory()
     if free is not None and size > free:
-        raise InputError(f"{what} take {bytes_text(size)} of memory, and {bytes_text(free)} are free: {advice}")
-
-
-def fits(size: int) -> bool:
-    """Whether memory has so many bytes free, as far as the system says."""
-    free = free_memory()
-    return free is None or size <= free
+        raise TooLarge(f"{what} take {bytes_text(size)} of memory, and {bytes_text(free)} are free: {advice}")
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
