@@ -39,7 +39,8 @@ class Evaluate(RunOptions, ViewOptions, Command):
         from jaxcnn.layout import times
         from jaxcnn.tasks import Classification
         from jaxcnn.training.devices import compiled
-        from jaxcnn.training.steps import Evaluation, Recipe, evaluate
+        from jaxcnn.training.evaluation import Evaluation, evaluate
+        from jaxcnn.training.steps import Recipe
 
         config, facts, net, params, batch_stats, checkpoint = self.restored(self.folder)
         dataset = load(replace(config.data, source=self.source) if self.source else config.data)

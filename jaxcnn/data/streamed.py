@@ -86,7 +86,10 @@ class Streamed:
 
 
 def streamed(source: Encoded, count: int, config: DataConfig) -> Any:
-    """A `Streamed` of the first `count` images of a source; the first one tells the size of all. Raises InputError where it cannot."""
+    """A `Streamed` of the first `count` images of a source, of which the first one tells the size of all.
+
+    Raises InputError where it cannot.
+    """
     data, name = source.read(0), source.name(0)
     height, width, channels = decode(data, name, config.size, config.channels, config.fit, config.resize).shape
     return Streamed(source, np.arange(count), (height, width, channels), config)

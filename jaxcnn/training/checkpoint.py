@@ -6,6 +6,7 @@ optimizer's state, the step and the running sums of the epoch, for resuming to t
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,13 +50,15 @@ def step_of(place: Path) -> int:
     return int(place.name)
 
 
-def newest(folders: Iterable[Path]) -> tuple[Path | None, list[Damaged]]:
-    """The newest sound checkpoint of some folders, and the damaged ones that are newer. Every byte is checked.
+def newest(folders: Iterable[Path], last_step: float = math.inf) -> tuple[Path | None, list[Damaged]]:
+    """The newest sound checkpoint of some folders, up to a step, and the damaged ones that are newer. Every byte is
+    checked.
 
     Of two of one step, that of the folder named first. None where none is sound.
     """
     damaged = []
-    for place in sorted((place for folder in folders for place in places(folder)), key=step_of, reverse=True):
+    found = (place for folder in folders for place in places(folder) if step_of(place) <= last_step)
+    for place in sorted(found, key=step_of, reverse=True):
         fault = manifest.fault(place)
         if fault is None:
             return place, damaged

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -28,6 +27,7 @@ from jaxcnn.training.resuming import Start, check_same, settle, starting_point
 from jaxcnn.training.run import Diverged, Run, of_split
 from jaxcnn.training.run_folder import Record, write_metrics
 from jaxcnn.training.steps import Recipe, TrainState, empty_sums, eval_step, train_step
+from jaxcnn.training.stops import Stops
 from jaxcnn.training.writer import Writer, writer
 
 if TYPE_CHECKING:
@@ -142,24 +142,7 @@ def train(
         try:
             return conclude(run, command, console, kept=not limit_steps)
         except Stop as stop:
-            raise _interrupted(run, Stops([stop.number])) from None
-
-
-ASKED_EVERY = 10  # steps
-
-
-class Stops(NamedTuple):
-    """The signals that have come, and when the run is to stop by itself."""
-
-    signals: list[int]
-    at: float = math.inf
-
-    def agreed(self, step: int = 0, per_epoch: int = 0) -> bool:
-        """Whether all processes stop here, as one of them is to; several ask each other every few steps of an epoch."""
-        here = bool(self.signals) or time.monotonic() >= self.at
-        if jax.process_count() == 1:
-            return here
-        return (step % ASKED_EVERY == 0 or step == per_epoch) and processes.any_of(here)
+            raise Stops([stop.number]).interrupted(run.done, run.shared) from None
 
 
 def _begin(plan: Plan, folder: Path, shared: Path, start: Start | Record, overwrite: bool) -> Run:
@@ -197,7 +180,7 @@ def _train(
             _finish_epoch(run, epoch, last, best, kept, report)
             enough = yield run.rows[-1]
             if stops.agreed():
-                raise _interrupted(run, stops)
+                raise stops.interrupted(run.done, run.shared)
             if processes.any_of(bool(enough)):
                 break
 
@@ -261,20 +244,12 @@ def _train_epoch(
             run.check_finite(last)
             if index < per_epoch:
                 run.save(last, last)
-                raise _interrupted(run, stops)
+                raise stops.interrupted(run.done, run.shared)
         if config.checkpoint_every and index % config.checkpoint_every == 0 and index < per_epoch:
             run.check_finite(last)
             run.save(last, last)
     run.check_finite(last)
     run.watch.stop(run.examples - seen)
-
-
-def _interrupted(run: Run, stops: Stops) -> Interrupted:
-    number, late = stops.signals[0] if stops.signals else 0, time.monotonic() >= stops.at
-    if not number and not late:
-        number = signal.SIGTERM  # or whatever it was that another process was sent
-    why = "the time is up" if late and not number else signal.Signals(number).name
-    return Interrupted(f"{why}: stopped and saved at step {run.done} in {run.shared}", 128 + number if number else 0)
 
 
 def _finish_epoch(

@@ -11,9 +11,10 @@ import jax
 
 from jaxcnn.data.batches import epoch_key
 from jaxcnn.host.errors import InputError
-from jaxcnn.training import checkpoint, manifest
+from jaxcnn.training import checkpoint
 from jaxcnn.training.diagnosis import all_finite, first_not_finite
 from jaxcnn.training.plan import prepare
+from jaxcnn.training.resuming import Start, check_same
 from jaxcnn.training.run import DIVERGED, UPDATED, Run
 from jaxcnn.training.run_folder import read_record
 from jaxcnn.training.steps import empty_sums
@@ -40,10 +41,9 @@ def replay(file: Path) -> Replayed:
     told = _read(file)
     folder, bad = file.parent, int(told["step"])
     record = read_record(folder)
-    place = _before(folder, bad)
+    place, _ = checkpoint.newest(checkpoint.folders(folder), bad)
     plan = prepare(record.config, start=place is None, schedule_from=record.schedule_from)
-    if plan.facts != record.facts or plan.teacher != record.teacher:
-        raise InputError(f"the data of {folder}, or its teacher, are not those that it was trained on")
+    check_same(Start(record, place), plan.facts, plan.teacher)
     run = Run(plan, folder)
     if place:
         run.restore(place)
@@ -59,13 +59,6 @@ def _read(file: Path) -> dict[str, Any]:
         raise InputError(f"there is no {file}: a run whose numbers were not finite leaves it in its folder") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-
-
-def _before(folder: Path, step: int) -> Path | None:
-    """The newest sound checkpoint that is not after a step."""
-    places = [place for each in checkpoint.folders(folder) for place in checkpoint.places(each)]
-    earlier = sorted((place for place in places if checkpoint.step_of(place) <= step), key=checkpoint.step_of)
-    return next((place for place in reversed(earlier) if manifest.fault(place) is None), None)
 
 
 def _trained(run: Run, bad: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -28,10 +28,11 @@ from jaxcnn.training import checkpoint
 from jaxcnn.training.beginning import initial_key
 from jaxcnn.training.devices import Fetch, compiled
 from jaxcnn.training.diagnosis import all_finite, first_not_finite
+from jaxcnn.training.evaluation import Evaluation, evaluate
 from jaxcnn.training.plan import Plan
 from jaxcnn.training.progress import Stopwatch
 from jaxcnn.training.run_folder import append_steps, cut_steps, read_metrics
-from jaxcnn.training.steps import Evaluation, Recipe, TrainState, empty_sums, evaluate, init_state
+from jaxcnn.training.steps import Recipe, TrainState, empty_sums, init_state
 from jaxcnn.training.writer import Writer
 
 DIVERGED = "diverged.json"  # in the folder of a run: at which step, and in what
@@ -179,25 +180,30 @@ class Run:
     def dispatches(self, epoch: int, first: int) -> Iterator[Batch]:
         """What the device is given at once, from step number `first` of an epoch on: a batch, or, with
         `steps_per_dispatch`, several, whose arrays are (steps, N, ...)."""
-        steps = self.plan.config.steps_per_dispatch
-        return self.batches(epoch, first) if steps == 1 else self._fetched(epoch, first, steps)
+        steps, rows = self.plan.config.steps_per_dispatch, self._rows(epoch, first)
+        if steps == 1:
+            return self._fetched(epoch, rows)
+        groups = iter(lambda: list(islice(rows, steps)), [])
+        return self._fetched(epoch, (tuple(map(np.stack, zip(*group, strict=True))) for group in groups))
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from its step number `first` on, each image with the next one if they are mixed."""
-        return self._fetched(epoch, first)
+        return self._fetched(epoch, self._rows(epoch, first))
 
-    def _fetched(self, epoch: int, first: int, steps: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, one by one or several as one."""
-        config = self.plan.config
-        order = self._order(epoch)
+    def _rows(self, epoch: int, first: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """Of each step the ids and the mask, and the ids of others where images are mixed."""
+        config, order = self.plan.config, self._order(epoch)
+        rows = padded(order, config.batch_size, first)
+        if not split_mixtures(config.data.augment)[1]:
+            return rows
         others = padded(np.roll(order, -config.data.repeats), config.batch_size, first)
-        mixed = split_mixtures(config.data.augment)[1]
+        return ((*row, other) for row, (other, _) in zip(rows, others, strict=True))
+
+    def _fetched(self, epoch: int, rows: Iterable[tuple[np.ndarray, ...]]) -> Iterator[Batch]:
+        config = self.plan.config
         alternate = any(isinstance(each, AlternatingFlip) for each in config.data.augment)
         in_turn = turn(config.seed, epoch) if alternate else None
-        rows = ((*row, next(others)[0]) if mixed else row for row in padded(order, config.batch_size, first))
-        groups = iter(lambda: list(islice(rows, steps)), []) if steps else ()
-        given = (tuple(map(np.stack, zip(*group, strict=True))) for group in groups) if steps else rows
-        for batch in self.fetch_train(given, *self.plan.cuts(epoch)):
+        for batch in self.fetch_train(rows, *self.plan.cuts(epoch)):
             yield batch._replace(turn=in_turn)
 
     def _order(self, epoch: int) -> np.ndarray:

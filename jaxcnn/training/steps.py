@@ -6,21 +6,19 @@ and compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import struct
 from jax import Array, lax
 
 from jaxcnn.data.augment import Augmentation, augment, mix, split_mixtures
 from jaxcnn.data.augment.views import Views, together
-from jaxcnn.data.batches import Batch, padded
+from jaxcnn.data.batches import Batch
 from jaxcnn.data.pixels import normalize, renormalize
 from jaxcnn.forward_pass import Forward, forward
 from jaxcnn.layout import Params, init
@@ -284,26 +282,3 @@ def eval_step(params: Params, batch_stats: Params, batch: Batch, *, recipe: Reci
     runs = [network(recipe, params, batch_stats, view) for view in recipe.views(images)]
     run = runs[0] if len(runs) == 1 else runs[0]._replace(output=together([run.output for run in runs]))
     return recipe.task.evaluated(run, images, batch)
-
-
-class Evaluation(NamedTuple):
-    """How good a network is on a set of images: the task's metrics, "loss" among them, and the sums behind them."""
-
-    metrics: dict[str, float]
-    sums: dict[str, np.ndarray]
-
-
-def evaluate(
-    step: Callable[[Params, Params, Batch], dict[str, Array]], task: Task, params: Params, batch_stats: Params,
-    size: int, batch_size: int, fetch: Callable[[Iterable[tuple[np.ndarray, np.ndarray]]], Iterable[Batch]],
-) -> Evaluation:  # fmt: skip
-    """Run a jitted `eval_step` over `size` images, of whose rows (ids, mask) `fetch` makes batches.
-
-    Sums are exact, or in float64.
-    """
-    total: dict[str, np.ndarray] = {}
-    for batch in fetch(padded(np.arange(size, dtype=np.int32), batch_size)):
-        for name, value in jax.device_get(step(params, batch_stats, batch)).items():
-            wide = np.asarray(value, np.float64 if np.issubdtype(value.dtype, np.floating) else np.int64)
-            total[name] = total[name] + wide if name in total else wide
-    return Evaluation(task.summary(total, size), total)
