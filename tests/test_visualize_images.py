@@ -11,7 +11,8 @@ import jaxcnn
 from jaxcnn.spec import Act, Conv, Dense, Flatten, Pool, seq
 from jaxcnn.visualize import adversarial, maximize, nearest, strongest
 from jaxcnn.visualize.attack import perturb, smallest_epsilon
-from jaxcnn.visualize.neighbors import hidden
+from jaxcnn.visualize.neighbors import ALIKE, difference, hidden
+from jaxcnn.visualize.pictures import saved
 from jaxcnn.visualize.scores import Total
 
 SHAPE = (5, 4, 2)
@@ -198,3 +199,21 @@ def test_the_vector_of_an_image_is_what_the_head_reads():
     assert found.shape == (5, 4) and np.abs(found - np.asarray(expected)).max() < 1e-12
     with pytest.raises(ValueError, match="ends this network"):
         hidden(seq(conv=Conv(2)), {}, {}, images)
+
+
+def test_images_of_one_photograph_are_nearly_the_same_after_jpeg_and_others_are_not():
+    """8 levels, root mean square: JPEG of quality 90 of a smooth image stays below, another image does not."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    smooth = [
+        np.asarray(
+            Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8)).resize((32, 32), Image.Resampling.BICUBIC)
+        )
+        for _ in range(2)
+    ]
+    kept = saved(smooth[0], 90)
+    found = difference(np.stack([smooth[0], kept, smooth[1]]), smooth[0])
+    by_hand = [np.sqrt(np.mean((np.asarray(one, float) - smooth[0]) ** 2)) for one in (smooth[0], kept, smooth[1])]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5)  # float32
+    assert found[0] == 0 < found[1] < ALIKE < found[2]

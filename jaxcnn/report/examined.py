@@ -26,12 +26,11 @@ from jaxcnn.training.comparison import Finished, finished
 from jaxcnn.training.epochs import kept_epochs
 from jaxcnn.training.run_folder import Record, read_record
 from jaxcnn.training.trained import Trained, trained
-from jaxcnn.visualize.batching import Prepare, in_batches
+from jaxcnn.visualize.batching import Prepare, at_once, in_batches
 from jaxcnn.visualize.neighbors import Neighbors
 from jaxcnn.visualize.subject import Subject
 
 BUDGET = 3e12  # multiply-accumulates of one pass over images: about a minute of two cores
-AT_ONCE = 2**19  # pixels of a batch: 512 images of 32x32, 10 of 224x224
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,7 @@ class Examined:
     @property
     def at_once(self) -> int:
         """How many images go through the network together."""
-        height, width, _ = self.subject.shape
-        return max(1, min(128, AT_ONCE // (height * width)))
+        return at_once(self.subject.shape)
 
     @cached_property
     def start(self) -> Params | None:

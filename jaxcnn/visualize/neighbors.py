@@ -19,6 +19,7 @@ from jaxcnn.visualize.paths import last_hidden
 SLACK = 1e-9  # of the squared norms: far more than float64 loses in their products, far less than differences
 
 
+ALIKE = 8.0  # levels of 255 by which JPEG and resizing change an image at most, about
 BLOCK = 256  # queries whose products are made at once
 
 
@@ -60,6 +61,12 @@ def nearest(queries: np.ndarray | Array, vectors: np.ndarray | Array, count: int
             order = np.argsort(exact, kind="stable")[:count]
             distances[number], indices[number] = exact[order], candidates[order]
     return Neighbors(distances, indices)
+
+
+def difference(images: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """By how many levels of 255 the pixels of images uint8 (N, H, W, C) differ from those of another (H, W, C), as the
+    root of the mean square: (N,). Below ALIKE they are nearly the same image."""
+    return np.sqrt(np.square(images.astype(np.float32) - other).mean((1, 2, 3)))
 
 
 def hidden(

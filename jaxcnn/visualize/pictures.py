@@ -46,6 +46,13 @@ def around_gray(values: np.ndarray, limit: float | None = None) -> Scaled:
     return Scaled(levels, limit, clipped)
 
 
+def from_black(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Values (...) as gray levels of one scale, (..., 1), and the scale in words: black is 0, or the least below."""
+    low, high = min(float(values.min()), 0.0), float(values.max())
+    levels = np.rint(255 * (values - low) / ((high - low) or 1)).astype(np.uint8)
+    return levels[..., None], f"black {low:.3g}, white {high:.3g}"
+
+
 def overlay(image: np.ndarray, values: np.ndarray, limit: float | None = None) -> Scaled:
     """Signed values (H, W) in color over a gray image uint8 (H, W, C): red speaks for, blue against, none is gray."""
     from matplotlib import colormaps

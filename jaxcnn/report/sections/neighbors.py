@@ -8,10 +8,10 @@ from jaxcnn.host.text import counted
 from jaxcnn.report.blocks import Block, Gallery, Heading, Section, Shown, Text
 from jaxcnn.report.examined import Examined
 from jaxcnn.report.images import picture
+from jaxcnn.visualize.neighbors import ALIKE, difference
 
 QUERIES = 5
 PAIRS = 6
-ALIKE = 8 / 255  # root of the mean squared difference of pixels below which two images are nearly the same
 
 
 def neighbors(run: Examined) -> Section:
@@ -45,15 +45,15 @@ def _alike(run: Examined) -> list[Block]:
     assert run.around is not None
     gaps = np.empty(run.around.indices.shape, np.float32)
     for place, indices in enumerate(run.around.indices):
-        difference = run.train.images[indices].astype(np.float32) - run.test.images[place]
-        gaps[place] = np.sqrt((difference**2).mean((1, 2, 3))) / 255
+        gaps[place] = difference(run.train.images[indices], run.test.images[place])
     best = gaps.argmin(1)
     least = gaps[np.arange(len(gaps)), best]
     found = int((least < ALIKE).sum())
     order = np.argsort(least, kind="stable")[:PAIRS]
     told = (
-        f"{counted(found, 'test image')} of {len(least):,} {'differs' if found == 1 else 'differ'} by less than 8 of "
-        "255 gray levels (root mean square) from one of the nearest training images. The most alike pairs:"
+        f"{counted(found, 'test image')} of {len(least):,} {'differs' if found == 1 else 'differ'} by less than "
+        f"{ALIKE:g} of 255 gray levels (root mean square) from one of the nearest training images. "
+        "The most alike pairs:"
     )
     shown = []
     for place in order:
@@ -61,5 +61,5 @@ def _alike(run: Examined) -> list[Block]:
         of, there = (run.subject.name(split.labels[at]) for split, at in ((run.test, place), (run.train, index)))
         shown.append(Shown(picture(run.test.images[place], run.of_test(place)), (of, "test image")))
         image = picture(run.train.images[index], f"training image {index}")
-        shown.append(Shown(image, (there, f"differs by {255 * least[place]:.1f}")))
+        shown.append(Shown(image, (there, f"differs by {least[place]:.1f}")))
     return [Heading("Nearly the same in test and training"), Text(told), Gallery(tuple(shown), 64)]

@@ -10,13 +10,12 @@ from jaxcnn.host.text import bytes_text, counted
 from jaxcnn.layout import times
 from jaxcnn.readings.cost import layers, totals
 from jaxcnn.readings.diagram import diagram
-from jaxcnn.readings.receptive import receptive_field
 from jaxcnn.report.blocks import Bar, Block, Cell, Details, Facts, Gallery, Plot, Row, Section, Shown, Table, Text
 from jaxcnn.report.examined import Examined
 from jaxcnn.report.images import picture
-from jaxcnn.visualize.gradients import saliency
-from jaxcnn.visualize.paths import image_at, stages
-from jaxcnn.visualize.scores import Unit
+from jaxcnn.visualize.field import effective_field
+from jaxcnn.visualize.paths import stages
+from jaxcnn.visualize.pictures import from_black
 
 IMAGES = 32  # over which effective fields are a mean
 OPEN = 24  # layers of a table that is open
@@ -67,43 +66,31 @@ def _fields(run: Examined) -> tuple[list[Block], int]:
         paths = stages(net, shape)[-STAGES:]
     except ValueError:
         return [], 0
-    image = run.test.images[0]
+    image, some = run.test.images[0], run.dataset.limited(IMAGES).test.images
     boxes, effective = [], []
     for path in paths:
-        rows, columns, channels = image_at(net, shape, path)
-        place = rows // 2, columns // 2
-        boxes.append((path, receptive_field(net, shape, path, place)))
-        some = run.dataset.limited(min(IMAGES, run.at_once)).test.images
-        units = Unit(path, np.arange(len(some)) % channels, place)
-        gradient = np.asarray(saliency(*run.network, run.subject.take(some), units))
-        strength = np.sqrt((gradient**2).mean((0, 3)))
-        levels = np.rint(255 * strength / (strength.max() or 1)).astype(np.uint8)[..., None]
-        seen = float((strength > 0).mean())
-        half = _half(strength)
+        found = effective_field(*run.network, some, path, prepare=run.of_bytes)
+        boxes.append((path, found.box))
+        levels, _ = from_black(found.map)
+        down, across = found.deviations
         alt = f"effective field of the middle unit of {path}, white is the strongest"
-        effective.append(
-            Shown(picture(levels, alt), (path, f"sees {_size(boxes[-1][1])}, {seen:.0%} of the image",
-                                         f"half of the effect: {half:.1%}"))
-        )  # fmt: skip
+        lines = (
+            f"sees {_size(found.box)}, of which {found.share:.1%} count",
+            f"deviation {down:.1f}x{across:.1f} pixels",
+        )
+        effective.append(Shown(picture(levels, alt), (path, *lines)))
     told = "; ".join(f"{path}: {_size(box)}" for path, box in boxes)
     drawn = Plot(
         _on_image(image, boxes, f"{run.of_test(0)} with the fields of middle units: {told}"),
         "Frames: all that a middle unit of each stage can see, from the innermost: " + told,
     )
-    caption = f"What really counts: root of the mean squared gradient over {IMAGES} test images (Luo et al. 2016)"
-    passes = 3 * min(IMAGES, run.at_once) * len(paths)
+    caption = f"What really counts: mean size of the gradient over {len(some)} test images (Luo et al. 2016)"
+    passes = 3 * len(some) * len(paths)
     return [Row((drawn, Gallery(tuple(effective), 110, caption)))], passes
 
 
 def _size(box: list[tuple[int, int]]) -> str:
     return times([end - first for first, end in box])
-
-
-def _half(strength: np.ndarray) -> float:
-    """The smallest share of the pixels that has half of the squared strength."""
-    ordered = np.sort(strength.ravel() ** 2)[::-1]
-    total = ordered.sum()
-    return float(np.searchsorted(np.cumsum(ordered), total / 2) + 1) / len(ordered) if total else 0.0
 
 
 def _on_image(image: np.ndarray, boxes: list[tuple[str, list[tuple[int, int]]]], alt: str) -> str:

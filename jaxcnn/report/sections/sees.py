@@ -16,7 +16,7 @@ from jaxcnn.report.patterns import evolution, patterns
 from jaxcnn.spec import Conv
 from jaxcnn.visualize.maximization import maximize
 from jaxcnn.visualize.paths import stages
-from jaxcnn.visualize.pictures import around_gray
+from jaxcnn.visualize.pictures import around_gray, from_black
 from jaxcnn.visualize.scores import Logit
 
 CHANNELS, SIDE = 32, 48  # whose maps are shown of a layer, at most so many pixels high and wide
@@ -76,16 +76,15 @@ def _maps(run: Examined, paths: list[str]) -> list[Block]:
     for path in paths:
         values = np.moveaxis(np.asarray(found[path][0]), -1, 0)
         chosen = values[:CHANNELS]
-        low, high = min(float(chosen.min()), 0.0), float(chosen.max())
-        levels = np.rint(255 * (chosen - low) / ((high - low) or 1)).astype(np.uint8)[..., None]
+        levels, scale = from_black(chosen)
         levels = np.stack([thumbnail(level, SIDE) for level in levels])
         silent = int((values <= 0).all((1, 2)).sum())
         grid = sprite(
             levels,
             int(np.ceil(np.sqrt(len(levels)))),
-            f"{len(levels)} maps of {path}, black {low:.3g}, white {high:.3g}",
+            f"{len(levels)} maps of {path}, {scale}",
         )
-        told = (path, f"{len(chosen)} of {len(values)} channels", f"black {low:.3g}, white {high:.3g}",
+        told = (path, f"{len(chosen)} of {len(values)} channels", scale,
                 f"{silent} of them silent")  # fmt: skip
         pictures.append(Shown(grid, told))
     return [

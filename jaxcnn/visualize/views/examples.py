@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxcnn.charts.panels import Panel, Picture
 from jaxcnn.host.text import printable
-from jaxcnn.visualize.neighbors import hidden, nearest
+from jaxcnn.visualize.neighbors import ALIKE, difference, hidden, nearest
 from jaxcnn.visualize.paths import stages
 from jaxcnn.visualize.peaks import strongest
 from jaxcnn.visualize.pictures import around_gray
@@ -15,7 +15,6 @@ from jaxcnn.visualize.subject import Subject
 from jaxcnn.visualize.views.view import Asked, Examples, Shown, View, channels_of, image_needed, shown_image
 
 ROWS, STRONGEST, NEAREST = 6, 4, 6
-SAME = 4  # levels of 255 by which the pixels of one image differ at most, on average, after JPEG and resizing
 
 
 def patterns(subject: Subject, shown: Shown, asked: Asked) -> View:
@@ -72,7 +71,7 @@ def neighbors(subject: Subject, shown: Shown, asked: Asked) -> View:
         for distance, index in zip(found.distances[number], found.indices[number], strict=True):
             label = subject.name(examples.labels[index])
             near = np.asarray(examples.images[index])
-            alike = np.abs(near.astype(int) - shown.images[number]).mean() <= SAME
+            alike = difference(near[None], shown.images[number])[0] < ALIKE
             warned = "; nearly the same image" if alike else ""
             panels.append(Picture(near, label, f"distance {distance:.3g}{warned}"))
             told.append(f"{label} {distance:.3g}{warned}")

@@ -9,6 +9,7 @@ from jaxcnn.host.text import counted, printable
 from jaxcnn.readings.receptive import Box
 from jaxcnn.visualize.field import effective_field
 from jaxcnn.visualize.paths import stages
+from jaxcnn.visualize.pictures import from_black
 from jaxcnn.visualize.subject import Subject
 from jaxcnn.visualize.views.view import Asked, Shown, View, image_needed
 
@@ -36,11 +37,11 @@ def fields(subject: Subject, shown: Shown, asked: Asked) -> View:
         seen = f"depends on {bottom - top}x{right - left} of {subject.shape[0]}x{subject.shape[1]} pixels"
         down, across = found.deviations
         counts = f"{found.share:.0%} of these count, deviation {down:.1f}x{across:.1f} pixels"
-        levels = np.rint(255 * found.map / (found.map.max() or 1)).astype(np.uint8)
-        over = f"mean over {counted(len(images), kind)}; black 0, white {found.map.max():.2g}"
+        levels, scale = from_black(found.map)
+        over = f"mean over {counted(len(images), kind)}; {scale}"
         panels += [
             _framed(shown.images[0], found.box, unit, seen),
-            _framed(levels[..., None], found.box, "what counts of it", f"{counts}; {over}"),
+            _framed(levels, found.box, "what counts of it", f"{counts}; {over}"),
         ]
         sentences.append(f"{printable(unit)}: {seen}; {counts}; {over}")
         numbers[path], numbers[f"{path}_box"] = found.map, np.array(found.box)

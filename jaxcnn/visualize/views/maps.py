@@ -9,7 +9,7 @@ from jaxcnn.charts.panels import Panel, Picture
 from jaxcnn.forward_pass import features
 from jaxcnn.host.text import printable
 from jaxcnn.visualize.paths import stages
-from jaxcnn.visualize.pictures import make_grid
+from jaxcnn.visualize.pictures import from_black, make_grid
 from jaxcnn.visualize.subject import Subject
 from jaxcnn.visualize.views.view import Asked, Shown, View, channels_of, image_needed, shown_image
 
@@ -33,19 +33,13 @@ def maps(subject: Subject, shown: Shown, asked: Asked) -> View:
         for path in paths:
             values = np.moveaxis(np.asarray(found[path][number]), -1, 0)
             chosen = values[channels[path]]
-            low, high = min(float(chosen.min()), 0.0), float(chosen.max())
-            levels = np.rint(255 * (chosen - low) / ((high - low) or 1)).astype(np.uint8)
-            grid = make_grid(levels[..., None], int(np.ceil(np.sqrt(len(levels)))), 1)
+            levels, scale = from_black(chosen)
+            grid = make_grid(levels, int(np.ceil(np.sqrt(len(levels)))), 1)
             silent = int((values <= 0).all((1, 2)).sum())
-            told = (
-                f"{len(chosen)} of {len(values)} channels, black {low:.3g}, white {high:.3g}; {silent} of them silent"
-            )
-            mean = values.mean(0)
-            floor, top = min(float(mean.min()), 0.0), float(mean.max())
-            scaled = np.rint(255 * (mean - floor) / ((top - floor) or 1)).astype(np.uint8)
-            averaged = f"black {floor:.3g}, white {top:.3g}"
+            told = f"{len(chosen)} of {len(values)} channels, {scale}; {silent} of them silent"
+            mean, averaged = from_black(values.mean(0))
             panels += [
-                Picture(grid, path, told), Picture(scaled[..., None], f"mean of all of {path}", averaged),
+                Picture(grid, path, told), Picture(mean, f"mean of all of {path}", averaged),
             ]  # fmt: skip
             sentences.append(f"{printable(name)}: {path}: {told}; their mean, {averaged}")
     return View(

@@ -12,7 +12,7 @@ from jaxcnn.charts.panels import Panel, Picture
 from jaxcnn.forward_pass import forward
 from jaxcnn.layout import Params, output_shape
 from jaxcnn.spec import Spec
-from jaxcnn.visualize.batching import in_batches
+from jaxcnn.visualize.batching import at_once, in_batches
 from jaxcnn.visualize.maximization import Maximized, maximize
 from jaxcnn.visualize.paths import before_activation, place_at, stages
 from jaxcnn.visualize.scores import Logit, Score, Total, Unit
@@ -97,7 +97,7 @@ def _best_of_examples(subject: Subject, asked: Asked, score: Total | Unit | Logi
         ]
         return np.stack([np.asarray(one) for one in _scores(net, subject.params, subject.batch_stats, x, each)], 1)
 
-    return in_batches(scores, asked.examples.images[:MEASURED], 128).max(0)
+    return in_batches(scores, asked.examples.images[:MEASURED], at_once(subject.shape)).max(0)
 
 
 @partial(jax.jit, static_argnums=0)

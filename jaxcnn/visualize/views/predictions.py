@@ -6,12 +6,11 @@ import numpy as np
 
 from jaxcnn.charts.panels import Panel, Picture
 from jaxcnn.host.text import counted, printable
-from jaxcnn.visualize.batching import in_batches
+from jaxcnn.visualize.batching import at_once, in_batches
 from jaxcnn.visualize.subject import Subject
 from jaxcnn.visualize.views.view import Asked, Shown, View, image_needed, label_of, shown_image, top_bars
 
 CELLS = 10  # classes of a matrix
-BATCH = 128
 EMPTY = 225  # the gray of a cell without images
 
 
@@ -44,7 +43,7 @@ def confusions(subject: Subject, shown: Shown, asked: Asked) -> View:
     if asked.tests is None:
         raise ValueError("confusions are looked for in the test images of a run, and published weights have none here")
     images, labels = asked.tests.images, asked.tests.labels
-    shares = in_batches(subject.shares, images, BATCH)
+    shares = in_batches(subject.shares, images, at_once(subject.shape))
     said = shares.argmax(1)
     count = shares.shape[1]
     matrix = np.zeros((count, count), int)
